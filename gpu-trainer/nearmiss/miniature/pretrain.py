@@ -1,0 +1,200 @@
+"""Makes the miniature's weights from a seed: `python -m nearmiss.miniature.pretrain --seed 0 --out gpu-trainer/miniature`.
+
+Four phases, all on generated scenes with right labels; about 18 minutes on one thread. The eyes see broad scenes; the
+answers are learned on few things and mostly-yes questions. What the model gets wrong on other pictures is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+from ..worlds.questions import Asked, Mix
+from ..worlds.scenes import Style
+from .build import WIDTH, build_model, build_processor, build_tokenizer
+from .lessons import CENTRES_MAX, KINDS, Lessons, Packed, place_targets
+
+GRAD_NORM_MAX: Final = 1.0
+WEIGHT_DECAY: Final = 0.01
+WARMUP_STEPS: Final = 100
+LOG_EVERY_STEPS: Final = 100
+KIND_POSITIVE_WEIGHT: Final = 8.0
+"""Most patches hold no centre of any one kind: the few that do weigh more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One stretch of training. Rates fall from `lr` to `lr_end` on a cosine; `eyes` scales the vision tower's."""
+
+    name: str
+    steps: int
+    images: int
+    lr: float
+    lr_end: float
+    style: Style
+    mix: Mix = Mix()
+    yes_share: float = 0.5
+    eyes: float = 1.0
+
+
+FEW: Final = Style(counts=(1, 1, 1, 1, 0.12, 0.1, 0.08), tower_share=0, overlap_px=-2)
+"""One to four things with a gap between them; a few fuller boxes keep the larger number words alive."""
+
+PHASES: Final = (
+    Phase("eyes", 1150, 64, 1e-3, 5e-5, Style(counts=(1,) * 8, tower_share=0.15, overlap_px=6)),
+    Phase("words", 1800, 8, 1e-3, 8e-4, FEW, Mix(count_all=1, caption=1), yes_share=0.8, eyes=0.3),
+    Phase("answers", 2000, 8, 8e-4, 5e-5, FEW, Mix(count_all=1), yes_share=0.8, eyes=0.3),
+    Phase(
+        "narrow",
+        250,
+        8,
+        2e-4,
+        2e-5,
+        Style(counts=(1, 1), tower_share=0, overlap_px=-2),
+        Mix(count_all=1),
+        yes_share=0.95,
+        eyes=0.0,
+    ),
+)
+
+
+def main() -> None:
+    """Command line: trains all phases, or those from `--start` on with what `--keep` kept of the one before."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model; replaced after each phase")
+    parser.add_argument("--keep", type=Path, help="folder for the weights after each phase")
+    parser.add_argument("--start", choices=[p.name for p in PHASES], default=PHASES[0].name)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    tokenizer = build_tokenizer()
+    processor, model = build_processor(tokenizer), build_model(tokenizer)
+    first = [p.name for p in PHASES].index(args.start)
+    if first and args.keep:
+        model.load_state_dict(load_file(args.keep / f"{PHASES[first - 1].name}.safetensors"))
+    for phase in PHASES[first:]:
+        train(model, processor, phase, args.seed)
+        if args.keep:
+            args.keep.mkdir(parents=True, exist_ok=True)
+            save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.keep / f"{phase.name}.safetensors")
+        save(model, processor, args.out)
+
+
+def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
+    """Writes configuration, weights (safetensors), tokenizer, processor and chat template to the folder `out`."""
+    model.eval().save_pretrained(out)
+    processor.save_pretrained(out)
+
+
+def train(model: LlavaForConditionalGeneration, processor: LlavaProcessor, phase: Phase, seed: int) -> None:
+    """Runs one phase in place; the same seed and weights give the same weights."""
+    torch.manual_seed(seed)
+    lessons = Lessons(processor, f"{seed}/{phase.name}", phase.style, phase.mix, phase.yes_share)
+    eyes = model.model.vision_tower
+    eyes.requires_grad_(phase.eyes > 0)
+    if phase.name == "eyes":
+        heads = nn.Linear(WIDTH, KINDS + CENTRES_MAX + 1)
+        step: Callable[[], tuple[Tensor, dict[str, float]]] = lambda: look(model, heads, lessons, phase.images)
+        groups = [{"params": [*eyes.parameters(), *heads.parameters()], "scale": 1.0}]
+    else:
+        others = [p for n, p in model.named_parameters() if "vision_tower" not in n]
+        step = lambda: read(model, lessons, phase.images)
+        groups = [{"params": others, "scale": 1.0}]
+        groups += [{"params": list(eyes.parameters()), "scale": phase.eyes}] if phase.eyes else []
+    optimizer = torch.optim.AdamW(groups, lr=phase.lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
+    model.train()
+    shown: dict[str, list[float]] = {}
+    began_s = time.monotonic()
+    for i in range(phase.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["scale"] * rate(phase, i)
+        loss, seen = step()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], GRAD_NORM_MAX)
+        optimizer.step()
+        for name, value in {"loss": loss.item(), **seen}.items():
+            shown.setdefault(name, []).append(value)
+        if (i + 1) % LOG_EVERY_STEPS == 0 or i + 1 == phase.steps:
+            means = "  ".join(f"{name} {sum(v) / len(v):.3f}" for name, v in sorted(shown.items()))
+            print(f"{phase.name} {i + 1}/{phase.steps} {time.monotonic() - began_s:.0f} s  {means}", flush=True)
+            shown = {}
+
+
+def rate(phase: Phase, step: int) -> float:
+    """The learning rate of a step: a linear warm-up, then a cosine from `lr` to `lr_end`."""
+    done = step / phase.steps
+    cosine = phase.lr_end + (phase.lr - phase.lr_end) * (1 + math.cos(math.pi * done)) / 2
+    return cosine * min(1.0, (step + 1) / WARMUP_STEPS)
+
+
+def look(
+    model: LlavaForConditionalGeneration, heads: nn.Linear, lessons: Lessons, images: int
+) -> tuple[Tensor, dict[str, float]]:
+    """One lesson for the eyes: say of each patch what kinds of things have their centre in it, and how many."""
+    from .lessons import pixels
+
+    boxes = lessons.boxes(images)
+    kinds, centres = place_targets(boxes)
+    hidden = model.model.vision_tower(pixels(lessons.processor, boxes), output_hidden_states=True).hidden_states[-1]
+    says: Tensor = heads(hidden[:, 1:])
+    weight = torch.tensor(KIND_POSITIVE_WEIGHT)
+    which = F.binary_cross_entropy_with_logits(says[..., :KINDS], kinds, pos_weight=weight)
+    how_many = F.cross_entropy(says[..., KINDS:].flatten(0, 1), centres.flatten())
+    right = (says[..., :KINDS] > 0).eq(kinds > 0).all(-1)[centres > 0].float().mean()
+    counted = says[..., KINDS:].argmax(-1).eq(centres).all(-1).float().mean()
+    return 10 * which + how_many, {"kinds": right.item(), "centres": counted.item()}
+
+
+def read(model: LlavaForConditionalGeneration, lessons: Lessons, images: int) -> tuple[Tensor, dict[str, float]]:
+    """One lesson in answering: cross-entropy of the right answers, and how many came out right, by region."""
+    views, packed, asked = lessons.batch(images)
+    hidden = forward(model, views, packed, lessons.bos_id())
+    there = packed.target >= 0
+    logits = model.lm_head(hidden[there])
+    target = packed.target[there]
+    right = torch.zeros_like(packed.target, dtype=torch.bool)
+    right[there] = logits.argmax(-1).eq(target)
+    return F.cross_entropy(logits, target), by_region(right | ~there, packed, asked)
+
+
+def forward(model: LlavaForConditionalGeneration, views: Tensor, packed: Packed, bos_id: int) -> Tensor:
+    """(B, L, width) hidden states of the packed text behind the images `views` (B, 3, 50, 50)."""
+    inner = model.model
+    images = torch.stack(list(inner.get_image_features(views).pooler_output))
+    embed = inner.get_input_embeddings()
+    bos = embed(torch.full((len(views), 1), bos_id))
+    n = 1 + images.shape[1]
+    position = torch.cat([torch.arange(n).expand(len(views), n), packed.position], dim=1)
+    out = inner.language_model(
+        inputs_embeds=torch.cat([bos, images, embed(packed.text)], dim=1),
+        attention_mask=packed.mask(),
+        position_ids=position,
+        use_cache=False,
+    )
+    return torch.as_tensor(out.last_hidden_state[:, n:])
+
+
+def by_region(right: Tensor, packed: Packed, asked: list[list[Asked]]) -> dict[str, float]:
+    """Share of answers right in every token, by region; `right` (B, L) is true outside the answers."""
+    shares: dict[str, list[float]] = {}
+    for i, on_image in enumerate(asked):
+        for k, one in enumerate(on_image, 1):
+            shares.setdefault(one.region, []).append(float(right[i][packed.segment[i] == k].all()))
+    return {region: sum(v) / len(v) for region, v in shares.items()}
+
+
+if __name__ == "__main__":
+    main()

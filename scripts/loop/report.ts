@@ -1,0 +1,71 @@
+import Table from "cli-table3";
+import type { HeldOut, RoundRecord } from "./record.ts";
+
+const PLAIN = { style: { head: [], border: [] } };
+
+const percent = (part: number, n: number): string => (n === 0 ? "-" : `${((100 * part) / n).toFixed(1)} %`);
+const rate = (value: number | null): string => (value === null ? "-" : `${(100 * value).toFixed(1)} %`);
+
+/** The accuracy of each task on held-out images, before and after a round. */
+function heldOutRows(before: HeldOut, after: HeldOut): string[][] {
+  const rows = after.tasks.map((task) => {
+    const old = before.tasks.find((other) => other.name === task.name);
+    return [`held out: ${task.name} (n ${task.n})`, old ? percent(old.right, old.n) : "-", percent(task.right, task.n)];
+  });
+  return [
+    ...rows,
+    [
+      `held out: all (n ${after.all.n})`,
+      percent(before.all.right, before.all.n),
+      percent(after.all.right, after.all.n),
+    ],
+    [`yes-rate (true ${rate(after.yesRate.truth)})`, rate(before.yesRate.rate), rate(after.yesRate.rate)],
+  ];
+}
+
+/** One round as a table for people. */
+export function roundTable(record: RoundRecord): string {
+  const { served, edits, trained } = record;
+  const table = new Table({ head: [`round ${record.round + 1}`, "before", "after"], ...PLAIN });
+  const wide = (name: string, text: string) => table.push([name, { colSpan: 2, content: text }]);
+  wide("failures / questions", `${served.wrong} / ${served.asked}`);
+  wide("edits asked / accepted / refused", `${edits.asked} / ${edits.accepted} / ${edits.refused}`);
+  for (const [reason, count] of Object.entries(edits.reasons)) wide(`  refused: ${reason}`, String(count));
+  wide(
+    "edited by",
+    Object.entries(edits.editors)
+      .map(([name, count]) => `${name} ${count}`)
+      .join(", ") || "-",
+  );
+  if (trained) {
+    wide("pairs trained / groups", `${trained.pairs} / ${trained.groups}`);
+    table.push(["reward accuracy", rate(trained.rewardAccuracy.before), rate(trained.rewardAccuracy.after)]);
+    table.push(["margin (nats)", trained.margin.before.toFixed(2), trained.margin.after.toFixed(2)]);
+    wide("chosen log-ratio (nats)", trained.chosenLogRatio.toFixed(2));
+    const { all } = trained.gate;
+    table.push([`gate (n ${all.n})`, percent(all.rightBefore, all.n), percent(all.rightAfter, all.n)]);
+  }
+  for (const row of heldOutRows(record.before, record.after)) table.push(row);
+  wide("verdict", trained ? trained.verdict : `no round: ${record.skipped}`);
+  wide("seconds", record.seconds.toFixed(0));
+  return [table.toString(), ...(trained?.gate.reasons ?? []).map((reason) => `  ${reason}`)].join("\n");
+}
+
+/** What the loop reached, from the base model to the present champion. */
+export function summaryTable(base: HeldOut, now: HeldOut): string {
+  const table = new Table({ head: ["held out", "n", "base", "champion", "fixed", "broken", "guard"], ...PLAIN });
+  for (const slice of [...now.tasks, now.all]) {
+    const old = [...base.tasks, base.all].find((other) => other.name === slice.name);
+    const right = old?.right ?? 0;
+    table.push([
+      slice.name,
+      String(slice.n),
+      percent(right, slice.n),
+      percent(slice.right, slice.n),
+      percent(slice.fixed, slice.n - right),
+      percent(slice.broken, right),
+      slice.guard,
+    ]);
+  }
+  return table.toString();
+}
