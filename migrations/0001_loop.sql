@@ -38,7 +38,7 @@ CREATE TABLE failures (
   adapter TEXT,
   conversation TEXT NOT NULL, -- JSON
   response TEXT NOT NULL,
-  reference TEXT,
+  reference TEXT, -- the right answer as far as it was told: the correction, else the reference
   verdict TEXT NOT NULL CHECK (verdict IN ('wrong', 'right', 'unjudged')),
   region TEXT NOT NULL,
   UNIQUE (client_id, event_id)
@@ -61,7 +61,7 @@ CREATE TABLE sources (
   jobs INTEGER NOT NULL DEFAULT 0, -- edit jobs ordered so far
   created_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX sources_to_edit ON sources (task, language, modality, jobs, created_at) WHERE split = 'train';
+CREATE INDEX sources_to_edit ON sources (task, language, modality, jobs, created_at DESC) WHERE split = 'train';
 CREATE INDEX sources_gate ON sources (task, created_at) WHERE split = 'gate';
 
 -- Statistics, kept by the writers of events; the scheduler reads nothing else.
@@ -88,6 +88,7 @@ CREATE TABLE regions (
   planned_at INTEGER, -- the last tick that gave it pairs
   scored INTEGER NOT NULL DEFAULT 0 -- fresh pairs measured by rounds
 ) STRICT;
+CREATE INDEX regions_exposed ON regions (task, language, modality);
 
 CREATE TABLE region_levels (
   region TEXT NOT NULL REFERENCES regions (key),
@@ -151,6 +152,7 @@ CREATE TABLE edit_jobs (
 ) STRICT;
 CREATE INDEX edit_jobs_queued ON edit_jobs (created_at) WHERE state = 'queued';
 CREATE INDEX edit_jobs_tick ON edit_jobs (tick_id, state, reason);
+CREATE UNIQUE INDEX edit_jobs_source ON edit_jobs (source_id, error_type, level);
 
 CREATE TABLE rounds (
   id TEXT PRIMARY KEY,
@@ -166,7 +168,8 @@ CREATE TABLE rounds (
   adapter TEXT,
   verdict TEXT CHECK (verdict IN ('promoted', 'rejected', 'inconclusive')),
   gate TEXT, -- JSON: the numbers that decided
-  metrics TEXT -- JSON
+  metrics TEXT, -- JSON
+  completion_sha256 TEXT -- digest of the request that completed it: the same again gets the same answer
 ) STRICT;
 
 CREATE TABLE leases (
@@ -189,6 +192,7 @@ CREATE TABLE pairs (
   error_type TEXT NOT NULL,
   level INTEGER NOT NULL CHECK (level BETWEEN 1 AND 4),
   rejected TEXT NOT NULL,
+  polarity TEXT CHECK (polarity IN ('yes', 'no')), -- its source's
   origin TEXT NOT NULL, -- builtin, own, or the model's name
   state TEXT NOT NULL CHECK (state IN ('ready', 'leased', 'trained', 'saturated', 'quarantined', 'rejected', 'parked', 'expired')),
   round_id TEXT REFERENCES rounds (id), -- the round that holds it, or that trained it last
@@ -196,7 +200,7 @@ CREATE TABLE pairs (
   created_at INTEGER NOT NULL,
   UNIQUE (source_id, rejected)
 ) STRICT;
-CREATE INDEX pairs_ready ON pairs (region, created_at, id) WHERE state = 'ready';
+CREATE INDEX pairs_ready ON pairs (region, polarity, created_at, id) WHERE state = 'ready';
 CREATE INDEX pairs_ready_source ON pairs (source_id) WHERE state = 'ready';
 CREATE INDEX pairs_round ON pairs (round_id, id);
 

@@ -28,7 +28,7 @@ Guard = Literal["held", "fell", "too small to say"]
 
 
 class Wire(BaseModel):
-    """Base of all messages: immutable, snake_case here, camelCase on the wire; unknown fields of answers are ignored."""
+    """Base of all messages: immutable, snake_case here, camelCase on the wire; unknown fields are passed over."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, allow_inf_nan=False)
 

@@ -15,6 +15,8 @@ export interface EdgeOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly adminKeySha256: string;
+  /** The editor's model, when there is one: EDITOR_BASE_URL, EDITOR_MODEL, EDITOR_API_KEY. */
+  readonly editor: Readonly<Record<string, string>>;
 }
 
 export interface Edge {
@@ -27,8 +29,6 @@ export interface Edge {
 }
 
 const HOST = "127.0.0.1";
-/** Settings of the editor's model that are taken over from the environment. */
-const EDITOR_SETTINGS = ["EDITOR_BASE_URL", "EDITOR_MODEL", "EDITOR_API_KEY"] as const;
 
 /** What this file reads of the options that wrangler derives from wrangler.toml. */
 interface WorkerOptions {
@@ -52,16 +52,13 @@ export async function serveEdge(options: EdgeOptions): Promise<Edge> {
   await checkPort(options.port);
   const workerOptions = workerOptionsOf(join(options.root, "wrangler.toml")).workerOptions as WorkerOptions;
   const log = createWriteStream(join(options.state, "edge.log"), { flags: "a" });
-  const fromEnvironment = Object.fromEntries(
-    EDITOR_SETTINGS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
-  );
   const worker = {
     ...workerOptions,
     name: "nearmiss",
     modules: [
       { type: "ESModule", path: "index.js", contents: await bundleWorker(join(options.root, "workers/index.ts")) },
     ],
-    bindings: { ...workerOptions.bindings, ...fromEnvironment, ADMIN_KEY_SHA256: options.adminKeySha256 },
+    bindings: { ...workerOptions.bindings, ...options.editor, ADMIN_KEY_SHA256: options.adminKeySha256 },
   };
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({

@@ -3,6 +3,7 @@ import {
   createKeyResponse,
   policyResponse,
   regionsResponse,
+  roundsResponse,
   tickJobs,
   tickResponse,
 } from "../../shared/contracts/operator.ts";
@@ -36,6 +37,9 @@ export class OperatorApi {
   }
   regions() {
     return this.#call("GET", "/v1/regions", regionsResponse);
+  }
+  rounds() {
+    return this.#call("GET", "/v1/rounds", roundsResponse);
   }
   champion() {
     return this.#call("GET", "/v1/adapters/champion", championResponse);

@@ -35,6 +35,7 @@ export class PythonChild {
         ...process.env,
         PYTHONPATH: join(options.root, "gpu-trainer"),
         PYTHONUNBUFFERED: "1",
+        TQDM_DISABLE: "1",
         OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? "1",
         NEARMISS_KEY: options.key,
       },
@@ -62,10 +63,17 @@ export class PythonChild {
     return JSON.parse(value) as T;
   }
 
+  /** Sends one command. */
+  tell(command: object): void {
+    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
+  }
+
   /** Sends one command and waits for its answer. */
   async ask<T>(command: object): Promise<T> {
-    this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
-    return await this.next<T>();
+    this.tell(command);
+    const answer = await this.next<T & { error?: string }>();
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer;
   }
 
   async failure(): Promise<Error> {

@@ -18,6 +18,8 @@ const CRON_PERIOD_MS = 5 * 60_000;
 const GATEWAY_REPORT_CAP = 1_000_000;
 /** Held-out questions per task. */
 const HELD_OUT_PER_TASK = { scenes: 300, nlvr: 1_200 } as const;
+/** Taken over from the environment: the model that edits instead of the built-in editor. */
+const EDITOR_SETTINGS = ["EDITOR_BASE_URL", "EDITOR_MODEL", "EDITOR_API_KEY"] as const;
 const EXIT = { ok: 0, notBetter: 1, usage: 2 } as const;
 
 const say = (line: string): void => console.log(line);
@@ -36,6 +38,7 @@ async function main(): Promise<number> {
     state: options.state,
     port: options.port,
     adminKeySha256: sha256Hex(state.adminKey),
+    editor: Object.fromEntries(EDITOR_SETTINGS.map((name) => [name, process.env[name] ?? ""])),
   });
   const stopped = new Promise<void>((resolve) => {
     process.once("SIGINT", resolve);
@@ -85,7 +88,6 @@ async function run(options: Options, state: LoopState, edge: Edge): Promise<numb
   children.add(deployed);
   await deployed.ask({ cmd: "refresh" });
   let now = await deployed.ask<HeldOut>({ cmd: "evaluate" });
-  const base = state.rounds[0]?.before ?? now;
   const loop: Loop = {
     api,
     deployed,
@@ -104,8 +106,8 @@ async function run(options: Options, state: LoopState, edge: Edge): Promise<numb
     say(roundTable(record));
     now = record.after;
   }
-  await deployed.ask({ cmd: "quit" });
-  return conclude(options, state, base, now, (Date.now() - started) / 1000);
+  deployed.tell({ cmd: "quit" });
+  return conclude(options, state, now, (Date.now() - started) / 1000);
 }
 
 function deployedArguments(options: Options, url: string): string[] {
@@ -122,16 +124,16 @@ function deployedArguments(options: Options, url: string): string[] {
 }
 
 /** Prints what was reached. 0 when an adapter was promoted and no guard slice fell. */
-function conclude(options: Options, state: LoopState, base: HeldOut, now: HeldOut, seconds: number): number {
+function conclude(options: Options, state: LoopState, now: HeldOut, seconds: number): number {
   const promoted = state.rounds.filter((round) => round.trained?.verdict === "promoted").length;
   const fell = now.tasks.filter((slice) => slice.guard === "fell").map((slice) => slice.name);
   const ok = promoted > 0 && fell.length === 0;
   say(`\nFrom the base model to the champion, after ${state.rounds.length} rounds (${promoted} promoted):`);
-  say(summaryTable(base, now));
+  say(summaryTable(now));
   if (fell.length > 0) say(`Guard slices that fell: ${fell.join(", ")}`);
   if (options.json) {
     const { world, seed, rounds } = state;
-    say(JSON.stringify({ world, seed, ok, promoted, fell, seconds, base, champion: now, rounds }));
+    say(JSON.stringify({ world, seed, ok, promoted, fell, seconds, heldOut: now, rounds }));
   }
   return ok ? EXIT.ok : EXIT.notBetter;
 }

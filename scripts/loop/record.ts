@@ -1,18 +1,9 @@
 import type { z } from "zod";
 import type { planLine, tickJobs } from "../../shared/contracts/operator.ts";
-import type { GateResult, Verdict } from "../../shared/contracts/training.ts";
+import type { GateResult, gateSlice, Verdict } from "../../shared/contracts/training.ts";
 
-/** One slice of the held-out questions: the deployed model now, against the base model, item by item. */
-export interface HeldOutSlice {
-  readonly name: string;
-  readonly n: number;
-  readonly right: number;
-  /** Wrong under the base model, right now; and the other way round. */
-  readonly fixed: number;
-  readonly broken: number;
-  /** `fell`: worse than the base by more than chance and the gate's epsilon. */
-  readonly guard: "held" | "fell" | "too small to say";
-}
+/** One slice of questions, the base model before and the deployed one after, item by item. */
+export type HeldOutSlice = z.infer<typeof gateSlice>;
 
 /** The deployed model on held-out images, none of which was ever trained on or used by the gate. */
 export interface HeldOut {
@@ -20,8 +11,8 @@ export interface HeldOut {
   readonly all: HeldOutSlice;
   readonly tasks: readonly HeldOutSlice[];
   readonly regions: readonly HeldOutSlice[];
-  /** Share of "yes" among the answers to yes/no questions, and among the right answers. */
-  readonly yesRate: { readonly n: number; readonly rate: number | null; readonly truth: number | null };
+  /** Shares of "yes" among the answers to yes/no questions. */
+  readonly yesRate: GateResult["yesRate"];
 }
 
 /** What the deployed client did in one round. */
@@ -30,22 +21,29 @@ export interface Served {
   readonly asked: number;
   readonly right: number;
   readonly wrong: number;
-  readonly byTask: Readonly<Record<string, { readonly asked: number; readonly wrong: number }>>;
-  readonly reports: Readonly<Record<string, number>>;
+  readonly tasks: Readonly<Record<string, { readonly asked: number; readonly right: number }>>;
+  /** False when some reports were not out in time; the client still tries. */
+  readonly flushed: boolean;
+  /** What became of its reports. */
+  readonly reporter: Readonly<Record<string, number>>;
 }
 
 /** The trainer's summary of its round. */
 export interface Trained {
-  readonly roundId: string;
+  readonly round: string;
+  readonly resumed: boolean;
   readonly pairs: number;
   readonly groups: number;
-  readonly refused: Readonly<Record<string, number>>;
-  readonly rewardAccuracy: { readonly before: number; readonly after: number };
-  readonly margin: { readonly before: number; readonly after: number };
+  readonly refused: number;
+  readonly rewardAccuracyBefore: number;
+  readonly rewardAccuracyAfter: number;
+  readonly marginBefore: number;
+  readonly marginAfter: number;
   readonly chosenLogRatio: number;
-  readonly verdict: Verdict;
   readonly gate: GateResult;
+  readonly verdict: Verdict;
   readonly adapter: string | null;
+  readonly champion: string | null;
   readonly seconds: Readonly<Record<string, number>>;
 }
 

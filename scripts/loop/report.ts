@@ -10,16 +10,20 @@ const rate = (value: number | null): string => (value === null ? "-" : `${(100 *
 function heldOutRows(before: HeldOut, after: HeldOut): string[][] {
   const rows = after.tasks.map((task) => {
     const old = before.tasks.find((other) => other.name === task.name);
-    return [`held out: ${task.name} (n ${task.n})`, old ? percent(old.right, old.n) : "-", percent(task.right, task.n)];
+    return [
+      `held out: ${task.name} (n ${task.n})`,
+      old ? percent(old.rightAfter, old.n) : "-",
+      percent(task.rightAfter, task.n),
+    ];
   });
   return [
     ...rows,
     [
       `held out: all (n ${after.all.n})`,
-      percent(before.all.right, before.all.n),
-      percent(after.all.right, after.all.n),
+      percent(before.all.rightAfter, before.all.n),
+      percent(after.all.rightAfter, after.all.n),
     ],
-    [`yes-rate (true ${rate(after.yesRate.truth)})`, rate(before.yesRate.rate), rate(after.yesRate.rate)],
+    [`yes-rate (true ${rate(after.yesRate.truth)})`, rate(before.yesRate.after), rate(after.yesRate.after)],
   ];
 }
 
@@ -39,8 +43,8 @@ export function roundTable(record: RoundRecord): string {
   );
   if (trained) {
     wide("pairs trained / groups", `${trained.pairs} / ${trained.groups}`);
-    table.push(["reward accuracy", rate(trained.rewardAccuracy.before), rate(trained.rewardAccuracy.after)]);
-    table.push(["margin (nats)", trained.margin.before.toFixed(2), trained.margin.after.toFixed(2)]);
+    table.push(["reward accuracy", rate(trained.rewardAccuracyBefore), rate(trained.rewardAccuracyAfter)]);
+    table.push(["margin (nats)", trained.marginBefore.toFixed(2), trained.marginAfter.toFixed(2)]);
     wide("chosen log-ratio (nats)", trained.chosenLogRatio.toFixed(2));
     const { all } = trained.gate;
     table.push([`gate (n ${all.n})`, percent(all.rightBefore, all.n), percent(all.rightAfter, all.n)]);
@@ -52,18 +56,16 @@ export function roundTable(record: RoundRecord): string {
 }
 
 /** What the loop reached, from the base model to the present champion. */
-export function summaryTable(base: HeldOut, now: HeldOut): string {
+export function summaryTable(now: HeldOut): string {
   const table = new Table({ head: ["held out", "n", "base", "champion", "fixed", "broken", "guard"], ...PLAIN });
   for (const slice of [...now.tasks, now.all]) {
-    const old = [...base.tasks, base.all].find((other) => other.name === slice.name);
-    const right = old?.right ?? 0;
     table.push([
       slice.name,
       String(slice.n),
-      percent(right, slice.n),
-      percent(slice.right, slice.n),
-      percent(slice.fixed, slice.n - right),
-      percent(slice.broken, right),
+      percent(slice.rightBefore, slice.n),
+      percent(slice.rightAfter, slice.n),
+      percent(slice.fixed, slice.n - slice.rightBefore),
+      percent(slice.broken, slice.rightBefore),
       slice.guard,
     ]);
   }

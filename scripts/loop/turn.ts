@@ -24,6 +24,15 @@ export interface TrainerOptions {
   readonly seed: number;
 }
 
+/** One line of `python -m nearmiss round --json`. */
+interface TrainerLine {
+  readonly phase?: string;
+  readonly step?: number;
+  readonly steps?: number;
+  readonly note?: string;
+  readonly summary?: Trained & { readonly reason?: string };
+}
+
 /** How often the editor's progress is asked for, and how long it may stand still. */
 const EDITS_POLL_MS = 250;
 const EDITS_STALL_MS = 60_000;
@@ -35,7 +44,7 @@ export async function turn(loop: Loop, round: number, before: HeldOut): Promise<
   const started = Date.now();
   const served = await loop.deployed.ask<Served>({ cmd: "serve", round, images: loop.images });
   loop.say(
-    `client    ${served.images} images, ${served.asked} questions, ${served.wrong} wrong answers; reports: ${words(served.reports)}`,
+    `client    ${served.images} images, ${served.asked} questions, ${served.wrong} wrong answers; reports: ${words(served.reporter)}`,
   );
   const tick = await loop.api.tick(`round-${round}`, loop.seed);
   loop.say(`scheduler ${tick.plan.planned} pairs over ${tick.plan.lines.length} lines, ${tick.jobs} edit jobs`);
@@ -60,7 +69,8 @@ export async function turn(loop: Loop, round: number, before: HeldOut): Promise<
   };
 }
 
-async function waitForEdits(api: OperatorApi, tickId: number) {
+/** Waits until no job of the tick is queued. @throws {Error} when the editor stands still */
+export async function waitForEdits(api: OperatorApi, tickId: number) {
   let moved = Date.now();
   let left = Number.POSITIVE_INFINITY;
   for (;;) {
@@ -96,19 +106,17 @@ export async function runTrainer(
       "--json",
     ],
   });
-  let last: Record<string, unknown> = {};
-  let phase = "";
-  for await (const line of child.lines) {
-    last = JSON.parse(line) as Record<string, unknown>;
-    if (typeof last.phase === "string" && last.phase !== phase) {
-      phase = last.phase;
-      say(`trainer   ${phase}`);
-    }
+  let summary: TrainerLine["summary"];
+  for await (const text of child.lines) {
+    const line = JSON.parse(text) as TrainerLine;
+    if (line.phase && line.step === 0 && line.steps) say(`trainer   ${line.phase}, ${line.steps} steps`);
+    if (line.note) say(`trainer   ${line.note}`);
+    summary = line.summary ?? summary;
   }
   const code = await child.exited;
-  if (code === NOTHING_TO_TRAIN) return { trained: null, skipped: String(last.reason ?? "nothing to train") };
-  if (code !== 0) throw await child.failure();
-  return { trained: last as unknown as Trained, skipped: null };
+  if (code === NOTHING_TO_TRAIN) return { trained: null, skipped: summary?.reason ?? "nothing to train" };
+  if (code !== 0 || !summary) throw await child.failure();
+  return { trained: summary, skipped: null };
 }
 
 function words(counts: Readonly<Record<string, number>>): string {

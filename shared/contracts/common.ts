@@ -21,8 +21,10 @@ export const LIMITS = {
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hex digits");
 /** Milliseconds since the Unix epoch. */
 export const timeMs = z.int().min(0).max(8_640_000_000_000_000);
-export const boundedText = z.string().max(LIMITS.textChars);
-export const label = z.string().min(1).max(200);
+/** Text that UTF-8 can carry. A lone surrogate would come back as another character, and make two ids one. */
+export const wellFormed = z.string().refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+export const boundedText = wellFormed.max(LIMITS.textChars);
+export const label = wellFormed.min(1).max(200);
 
 /** What a key may do. `admin` includes the others. */
 export const SCOPES = ["ingest", "train", "operate", "admin"] as const;
@@ -35,6 +37,7 @@ export const ERROR_STATUS = {
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  method_not_allowed: 405,
   conflict: 409,
   too_large: 413,
   unsupported_type: 415,

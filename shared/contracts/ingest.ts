@@ -1,13 +1,15 @@
 import { z } from "zod";
 import { ERROR_TYPES, TASKS } from "../taxonomy/taxonomy.ts";
-import { boundedText, conversation, fieldProblem, LIMITS, label, sha256, timeMs } from "./common.ts";
+import { boundedText, conversation, fieldProblem, LIMITS, label, sha256, timeMs, wellFormed } from "./common.ts";
+
+const answer = boundedText.regex(/\S/, "must not be blank");
 
 /**
  * One answer of a deployed model, as its client reports it. With `correction` or `reference` it can become training
  * data; `rating: "up"` says that the response was right, which counts as an exposure.
  */
 export const failureEvent = z.strictObject({
-  eventId: z.string().min(1).max(LIMITS.eventIdChars),
+  eventId: wellFormed.min(1).max(LIMITS.eventIdChars),
   occurredAt: timeMs,
   model: label,
   /** The adapter that answered; null is the base model. */
@@ -15,9 +17,9 @@ export const failureEvent = z.strictObject({
   conversation,
   response: boundedText.min(1),
   /** What a person wrote instead of the response. */
-  correction: boundedText.min(1).optional(),
+  correction: answer.optional(),
   /** The right answer, known from elsewhere. */
-  reference: boundedText.min(1).optional(),
+  reference: answer.optional(),
   rating: z.enum(["up", "down"]).optional(),
   task: z.enum(TASKS).optional(),
   errorType: z.enum(ERROR_TYPES).optional(),

@@ -105,6 +105,9 @@ export const gateResult = z.strictObject({
 });
 export type GateResult = z.infer<typeof gateResult>;
 
+/** `PUT /v1/adapters/{sha256}`; `created` is false when it was stored already. */
+export const adapterStored = z.object({ sha256, bytes: z.int(), created: z.boolean() });
+
 /** What an adapter is and came from. */
 export const adapterManifest = z.strictObject({
   base: z.strictObject({ model: label, sha256 }),

@@ -51,8 +51,9 @@ async function actorOfKey(env: Pick<Env, "DB" | "ADMIN_KEY_SHA256">, key: string
 }
 
 /** Compares in constant time; without a well-formed expected hash the door stays closed. */
-function isBootstrap(digest: string, expected: string | undefined): boolean {
-  if (!expected || !HEX_SHA256.test(expected)) return false;
+function isBootstrap(digest: string, configured: string | undefined): boolean {
+  const expected = configured?.trim().toLowerCase() ?? "";
+  if (!HEX_SHA256.test(expected)) return false;
   const encoder = new TextEncoder();
   return crypto.subtle.timingSafeEqual(encoder.encode(digest), encoder.encode(expected));
 }

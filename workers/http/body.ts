@@ -59,13 +59,16 @@ function join(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
     throw new ApiError("bad_request", "The request body is not valid UTF-8.");
   }
   try {
     return JSON.parse(text);
   } catch {
-    throw new ApiError("bad_request", text === "" ? "The request body is empty." : "The request body is not valid JSON.");
+    throw new ApiError(
+      "bad_request",
+      text === "" ? "The request body is empty." : "The request body is not valid JSON.",
+    );
   }
 }

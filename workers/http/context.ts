@@ -13,10 +13,13 @@ export type Actor =
   | { readonly kind: "bootstrap"; readonly scopes: readonly Scope[] }
   | { readonly kind: "system"; readonly scopes: readonly Scope[] };
 
-/** Hono's environment for every route: `c.env`, `c.get("actor")`, `c.get("requestId")`. */
+/** What a room adds to the request's one log event: counts and states, never texts or keys. */
+export type LogFields = Record<string, string | number | boolean | null>;
+
+/** Hono's environment for every route: `c.env`, `c.get("actor")`, `c.get("requestId")`, `c.get("log")`. */
 export interface AppEnv {
   Bindings: Env;
-  Variables: { actor: Actor; requestId: string };
+  Variables: { actor: Actor; requestId: string; log: LogFields };
 }
 
 /** How the actor is named in the audit log. */

@@ -50,3 +50,13 @@ export async function retryWrite<T>(write: () => Promise<T>): Promise<T> {
 export function isUniqueViolation(error: unknown): boolean {
   return error instanceof Error && error.message.includes("UNIQUE constraint failed");
 }
+
+/** Whether the database answers at all. */
+export async function answers(db: D1Database): Promise<boolean> {
+  try {
+    await db.prepare("SELECT 1").run();
+    return true;
+  } catch {
+    return false;
+  }
+}

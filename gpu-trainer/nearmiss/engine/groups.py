@@ -1,7 +1,7 @@
 """Groups: one prompt with its images, its right answer and K near misses, laid out as one row.
 
-`[prompt | chosen | rejected 1 | .. | rejected K]`; every answer hangs on the prompt, so image and prompt are computed once for
-all of them. Grouping changes the speed, never a log-probability.
+`[prompt | chosen | rejected 1 | .. | rejected K]`; every answer hangs on the prompt, so image and prompt are computed
+once for all of them. Grouping changes the speed, never a log-probability.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class GroupBatch:
     target: Tensor
     """(N,) the token itself."""
     answer: Tensor
-    """(N,) the answer it belongs to, counted through the batch: chosen, rejected 1 .. K of the first group, and so on."""
+    """(N,) the answer it belongs to, counted through the batch: chosen, rejected 1 .. K of each group in turn."""
     answer_tokens: Tensor
     """(A,) tokens of each answer."""
     pair_chosen: Tensor

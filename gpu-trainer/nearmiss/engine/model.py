@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +12,15 @@ from typing import Any, Final
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers import AutoProcessor, Cache, LlavaForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils.logging import disable_progress_bar
 
 from ..contract import Turn
 from .layout import Rows
 
 FEATURE_CACHE_BYTES: Final = 2_000_000_000
-"""Image features kept in memory; the vision tower and the projector are frozen, so they are good for the whole round."""
+"""Image features kept in memory; vision tower and projector are frozen, so they are good for the whole round."""
 IMAGES_PER_PASS: Final = 32
 
 ImageLoader = Callable[[str], Image.Image]
@@ -68,11 +68,12 @@ class Vlm:
     @classmethod
     def load(cls, path: Path, load_image: ImageLoader, device: str = "cpu", dtype: str = "float32") -> Vlm:
         """The model saved in the folder `path`. Nothing is fetched from elsewhere. Raises OSError or ValueError."""
-        model = LlavaForConditionalGeneration.from_pretrained(
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        model: Any = LlavaForConditionalGeneration.from_pretrained(
             path, dtype=getattr(torch, dtype), local_files_only=True, attn_implementation="sdpa"
         )
-        processor = AutoProcessor.from_pretrained(path, local_files_only=True, backend="pil")
-        return cls(model.to(device), processor, load_image)
+        processor = AutoProcessor.from_pretrained(path, local_files_only=True, backend="pil")  # type: ignore[no-untyped-call]
+        return cls(model.to(device=device), processor, load_image)
 
     @property
     def device(self) -> torch.device:
@@ -119,18 +120,26 @@ class Vlm:
         end = int(self.tokenizer.eos_token_id)
         return tuple(ids if ids and ids[-1] == end else [*ids, end])
 
-    def hidden(self, rows: Rows, images: Sequence[str], **cache: Any) -> Tensor:
-        """(B, L, D) last hidden states of the rows; `images` are those of all rows, in order."""
+    def hidden(self, rows: Rows, images: Sequence[str], cache: Cache | None = None) -> Tensor:
+        """(B, L, D) last hidden states of the rows; `images` are those of all rows, in order. Fills `cache`."""
         given: dict[str, Any] = {}
         if images:
-            given["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=self.features(images))}
+            features: Any = self.features(images)  # transformers takes a list here, whatever its annotation says
+            given["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=features)}
+        return self._hidden(rows.ids, rows.positions, rows.mask, cache, **given)
+
+    def next_hidden(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+        """(B, Q, D) hidden states of (B, Q) further tokens after what `cache` holds; `mask` is (B, 1, Q, all keys)."""
+        return self._hidden(ids, positions, mask, cache)
+
+    def _hidden(self, ids: Tensor, positions: Tensor, mask: Tensor, cache: Cache | None, **given: Any) -> Tensor:
         output = self.model.model(
-            input_ids=rows.ids,
-            attention_mask=rows.mask,
-            position_ids=rows.positions,
-            use_cache=bool(cache),
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=cache is not None,
             **given,
-            **cache,
         )
         hidden: Tensor = output.last_hidden_state
         return hidden
@@ -189,15 +198,3 @@ class Vlm:
     def _tokens(self, text: str, special: bool) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=special)["input_ids"]
         return ids
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """No gradients, no dropout."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            yield
-    finally:
-        model.train(was_training)

@@ -1,8 +1,8 @@
-"""The miniature LVLM from configuration: transformers' own LLaVA with 1.5M parameters, its words and its processor."""
+"""The miniature LVLM from configuration: transformers' own LLaVA of 1.5M parameters, words and processor."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
@@ -52,27 +52,25 @@ CHAT_TEMPLATE: Final = (
 )
 """The image stands before the first word, so that all questions on it share one prefix."""
 
-WORDS: Final = """
-. , ?
-How many What color colour size shape Is Are there Where Describe There Yes No The the It it is are was not of a an
-objects object are in the box picture image can you see one thing things any some only and or than as more fewer less most many few
-equal same number no zero one two three four five six seven eight nine ten eleven twelve
-0 1 2 3 4 5 6 7 8 9 10 11 12
-circle circles square squares triangle triangles rectangle rectangles star stars diamond diamonds oval ovals
-hexagon hexagons pentagon pentagons cross crosses ring rings line lines dot dots
-black yellow blue red green white grey gray orange purple brown pink
-small medium big large tiny huge little tall short middle-sized
-biggest smallest largest bigger smaller larger at on top bottom left right centre center middle corner edge side
-upper lower above below under over beneath beside behind front near next far between inside outside touching
-relative to from relation seen with without all both neither none each every other another different first second
-this that these those has have contains shows tower stack row
-""".split()
+_WORDS: Final = """
+. , ? How many What color colour size shape Is Are there Where Describe There Yes No The the It it is are
+was not of a an objects object are in the box picture image can you see one thing things any some only and
+or than as more fewer less most many few equal same number no zero one two three four five six seven eight
+nine ten eleven twelve 0 1 2 3 4 5 6 7 8 9 10 11 12 circle circles square squares triangle triangles
+rectangle rectangles star stars diamond diamonds oval ovals hexagon hexagons pentagon pentagons cross
+crosses ring rings line lines dot dots black yellow blue red green white grey gray orange purple brown pink
+small medium big large tiny huge little tall short middle-sized biggest smallest largest bigger smaller
+larger at on top bottom left right centre center middle corner edge side upper lower above below under over
+beneath beside behind front near next far between inside outside touching relative to from relation seen
+with without all both neither none each every other another different first second this that these those has
+have contains shows tower stack row
+"""
 """Every word of the worlds' questions and answers and of their near misses, and some neighbours."""
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word; words keep the space before them, so that decoding gives the sentence back."""
-    marked = [word if word in ".,?" else f"▁{word}" for word in dict.fromkeys(WORDS)]
+    marked = [word if word in ".,?" else f"▁{word}" for word in dict.fromkeys(_WORDS.split())]
     vocab = {token: i for i, token in enumerate([*SPECIALS, *marked])}
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -83,7 +81,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.Metaspace("▁", prepend_scheme="always")
     tokenizer.add_special_tokens(list(SPECIALS))
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast  # its constructor has no types
+    built: PreTrainedTokenizerFast = fast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
         bos_token=BOS,
@@ -94,6 +93,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
         model_max_length=POSITIONS_MAX,
     )
+    return built
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
@@ -105,7 +105,8 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
     )
-    return LlavaProcessor(
+    llava: Any = LlavaProcessor  # its constructor has no types
+    built: LlavaProcessor = llava(
         image_processor=images,
         tokenizer=tokenizer,
         patch_size=PATCH_PX,
@@ -114,6 +115,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         image_token=IMAGE,
         num_additional_image_tokens=1,
     )
+    return built
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
@@ -143,12 +145,10 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlavaForConditionalGenera
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_token_index=tokenizer.get_vocab()[IMAGE],
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         image_seq_length=IMAGE_TOKENS,
-        pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
     )
     model = LlavaForConditionalGeneration(config)

@@ -1,4 +1,4 @@
-"""What pretraining teaches, batch by batch: places of things for the eyes, packed questions for the language model."""
+"""What pretraining teaches, batch by batch: places of things for the eyes, packed questions for the words."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ PREFIX_TOKENS: Final = 1 + IMAGE_TOKENS
 """Begin-of-text, then the image: what all questions on one image share."""
 
 KINDS: Final = len(COLOURS) * len(SHAPES) * len(SIZE_WORDS)
+ATTRIBUTES: Final = len(COLOURS) + len(SHAPES) + len(SIZE_WORDS)
 CENTRES_MAX: Final = 2
 """A patch is asked whether it holds no, one, or at least two centres of things."""
 
@@ -33,8 +34,8 @@ _KIND_OF: Final = {
 class Packed:
     """Questions packed behind the images they share; B images, L tokens after the prefix.
 
-    `text` (B, L) token ids; `segment` (B, L) 1.. per question, 0 for padding; `position` (B, L) of each token;
-    `target` (B, L) the token to be predicted there, -100 where none is.
+    All are (B, L): `text` token ids; `segment` 1.. per question, 0 for padding; `position` of each token;
+    `target` the token to be predicted there, -100 where none is.
     """
 
     text: Tensor
@@ -43,7 +44,7 @@ class Packed:
     target: Tensor
 
     def mask(self) -> Tensor:
-        """(B, 1, P + L, P + L) float: 0 where a query may look, else -inf: the prefix and its own question so far."""
+        """(B, 1, P + L, P + L), 0 where a query may look, else -inf: the prefix and its question so far."""
         n = PREFIX_TOKENS + self.text.shape[1]
         prefix = torch.zeros(len(self.text), PREFIX_TOKENS, dtype=torch.long)
         segment = torch.cat([prefix, self.segment], dim=1)
@@ -59,8 +60,9 @@ def pixels(processor: LlavaProcessor, boxes: Sequence[Box]) -> Tensor:
     return torch.as_tensor(images["pixel_values"])
 
 
-def place_targets(boxes: Sequence[Box]) -> tuple[Tensor, Tensor]:
-    """Per patch: which kinds have a centre in it, (B, 25, 27) of 0 or 1, and how many centres, (B, 25) of 0 to 2."""
+def place_targets(boxes: Sequence[Box]) -> tuple[Tensor, Tensor, Tensor]:
+    """Per patch: kinds that have a centre in it, (B, 25, 27) of 0 or 1; their colours, shapes and sizes,
+    (B, 25, 9) of 0 or 1; how many centres, (B, 25) of 0 to 2."""
     side, patch = IMAGE_PX // PATCH_PX, BOX_PX * PATCH_PX // IMAGE_PX
     kinds = torch.zeros(len(boxes), side * side, KINDS)
     centres = torch.zeros(len(boxes), side * side, dtype=torch.long)
@@ -70,7 +72,9 @@ def place_targets(boxes: Sequence[Box]) -> tuple[Tensor, Tensor]:
             at = int(y // patch) * side + int(x // patch)
             kinds[i, at, _KIND_OF[thing.colour, thing.shape, thing.size]] = 1
             centres[i, at] += 1
-    return kinds, centres.clamp(max=CENTRES_MAX)
+    cube = kinds.view(*centres.shape, len(COLOURS), len(SHAPES), len(SIZE_WORDS))
+    attributes = torch.cat([cube.amax((-2, -1)), cube.amax((-3, -1)), cube.amax((-3, -2))], dim=-1)
+    return kinds, attributes, centres.clamp(max=CENTRES_MAX)
 
 
 class Lessons:

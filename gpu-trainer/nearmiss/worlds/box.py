@@ -28,7 +28,7 @@ class WorldError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One shape. `x`, `y`: top left corner of its bounding box in px; `size`: the box's side, 10, 20 or 30 px."""
+    """One shape. `x`, `y`: its bounding box's top left corner in px; `size`: the side, 10, 20 or 30 px."""
 
     shape: Shape
     colour: Colour

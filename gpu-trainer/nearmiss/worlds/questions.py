@@ -1,10 +1,11 @@
 """Questions and full-sentence answers about a box, asked only where the box leaves no doubt.
 
-Every answer carries its evidence ("Yes, there is a black square."), so that changing one span makes a near miss.
+Every answer carries its evidence ("Yes, there is a black square."): changing one span makes a near miss.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import permutations, product
 from random import Random
@@ -31,13 +32,16 @@ RELATION_MARGIN_PX: Final = 20
 RELATION_RATIO: Final = 1.5
 """... and only if the distance on that axis is this many times the one on the other."""
 
+CAPTION_ROW_PX: Final = 20
+"""A caption goes through the box in rows of this height, each from left to right."""
+
 CORNER_MARGIN_PX: Final = 12
 """A thing is in a corner of the box if its centre is this far from both middle lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question with its right answer, not yet tied to an image; the fields mean what they mean in `Item`."""
+    """A question with its right answer, not yet tied to an image; the fields mean what they do in `Item`."""
 
     question: str
     answer: str
@@ -69,6 +73,14 @@ class Kind:
         return " ".join([*words, (self.shape or "object") + ("s" if plural else "")])
 
 
+RANKS: Final[dict[str, tuple[Callable[[Thing], float], float]]] = {
+    "biggest object": (lambda t: -t.size, 1),
+    "smallest object": (lambda t: t.size, 1),
+    "object at the top": (lambda t: t.centre[1], RANK_MARGIN_PX),
+    "object at the bottom": (lambda t: -t.centre[1], RANK_MARGIN_PX),
+}
+"""Name of the thing that comes first -> (what it is first in, by how many px the next one must be behind)."""
+
 BY_COLOUR: Final = tuple(Kind(colour=c) for c in COLOURS)
 BY_SHAPE: Final = tuple(Kind(shape=s) for s in SHAPES)
 BY_BOTH: Final = tuple(Kind(colour=c, shape=s) for c, s in product(COLOURS, SHAPES))
@@ -96,7 +108,7 @@ def article(noun: str) -> str:
 
 
 def count_sentence(n: int, kind: Kind) -> str:
-    """"There are two yellow circles." for n = 2; zero is "no". `n` is 0 to 9."""
+    """ "There are two yellow circles." for n = 2; zero is "no". `n` is 0 to 9."""
     if n == 1:
         return f"There is one {kind.name()}."
     return f"There are {NUMBERS[n] if n else 'no'} {kind.name(plural=True)}."
@@ -128,7 +140,7 @@ def count_kinds(box: Box, rng: Random, n: int = 1) -> list[Asked]:
 
 
 def existence(box: Box, rng: Random, balance: YesBalance) -> Asked:
-    """Is there such a thing? Absent kinds are mostly near ones: the colour is there, and the shape, not together."""
+    """Is there such a thing? Absent kinds are mostly near: colour and shape are there, but not together."""
     kinds = [*BY_BOTH, *BY_BOTH, *BY_SHAPE, *BY_COLOUR]
     present = [k for k in kinds if k.count(box)]
     absent = [k for k in kinds if not k.count(box)]
@@ -142,7 +154,7 @@ def existence(box: Box, rng: Random, balance: YesBalance) -> Asked:
 
 
 def comparison(box: Box, rng: Random) -> Asked:
-    """More, fewer or as many of one colour or shape as of another; each outcome that the box allows is as likely."""
+    """More, fewer or as many of one colour or shape as of another; each possible outcome is as likely."""
     pairs = [*permutations(BY_COLOUR, 2), *permutations(BY_SHAPE, 2)]
     outcomes: dict[str, list[str]] = {}
     for a, b in pairs:
@@ -161,30 +173,15 @@ def comparison(box: Box, rng: Random) -> Asked:
     return Asked(question, answer, "comparison", "comparison")
 
 
-def _extreme(box: Box, key: str) -> Thing | None:
-    """The thing that leads the box on a rank, or None where it is not clear or there is only one thing."""
-    ranks = {
-        "biggest": (lambda t: -t.size, 1),
-        "smallest": (lambda t: t.size, 1),
-        "top": (lambda t: t.centre[1], RANK_MARGIN_PX),
-        "bottom": (lambda t: -t.centre[1], RANK_MARGIN_PX),
-    }
-    rank, margin = ranks[key]
-    if len(box) < 2:
-        return None
-    first, second = sorted(box, key=rank)[:2]
-    return first if rank(second) - rank(first) >= margin else None
-
-
 def _by_rank(box: Box) -> list[tuple[str, Thing]]:
-    names = {
-        "biggest": "biggest object",
-        "smallest": "smallest object",
-        "top": "object at the top",
-        "bottom": "object at the bottom",
-    }
-    found = [(name, _extreme(box, key)) for key, name in names.items()]
-    return [(name, thing) for name, thing in found if thing]
+    """Names of the things that lead the box on a rank by a clear margin, with those things."""
+    found: list[tuple[str, Thing]] = []
+    if len(box) > 1:
+        for name, (rank, margin) in RANKS.items():
+            first, second = sorted(box, key=rank)[:2]
+            if rank(second) - rank(first) >= margin:
+                found.append((name, first))
+    return found
 
 
 def _unique(box: Box, kinds: tuple[Kind, ...]) -> list[tuple[str, Thing]]:
@@ -265,8 +262,8 @@ def corner(thing: Thing) -> str | None:
 
 
 def caption(box: Box) -> Asked:
-    """The whole box, from top to bottom. A lesson for pretraining, not a task of the worlds."""
-    ordered = sorted(box, key=lambda t: (t.centre[1], t.centre[0]))
+    """The whole box as a text is read, row by row. A lesson for pretraining, not a task of the worlds."""
+    ordered = sorted(box, key=lambda t: (t.centre[1] // CAPTION_ROW_PX, t.centre[0]))
     nouns = [article(Kind(t.size, t.colour, t.shape).name()) for t in ordered]
     listed = " and ".join(filter(None, [", ".join(nouns[:-1]), nouns[-1]]))
     return Asked("Describe the box.", f"There is {listed}.", "captioning", "caption")
@@ -287,7 +284,10 @@ class Mix:
     caption: int = 0
 
 
-def ask(box: Box, rng: Random, balance: YesBalance, mix: Mix = Mix()) -> list[Asked]:
+STANDARD: Final = Mix()
+
+
+def ask(box: Box, rng: Random, balance: YesBalance, mix: Mix = STANDARD) -> list[Asked]:
     """Questions about a box of at least one thing, no question twice, in the mix's proportions."""
     asked = count_all(box, rng, mix.count_all) + count_kinds(box, rng, mix.count_kinds)
     asked += [existence(box, rng, balance) for _ in range(mix.existence)]

@@ -31,9 +31,9 @@ class Style:
     counts: tuple[float, ...] = (1, 1, 1, 1, 1, 1, 1)
     tower_share: float = 0.15
     overlap_px: int = 3
-    """Bounding boxes of scattered things may overlap by up to this many px on each axis; negative is a gap."""
+    """Bounding boxes of scattered things may overlap by this many px on each axis; negative is a gap."""
     same_look_share: float = 0.3
-    """Share of boxes in which every thing draws its colour or shape from two values only, so that counts repeat."""
+    """Share of boxes whose things have two colours or two shapes at most, so that counts repeat."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.counts) <= THINGS_MAX:

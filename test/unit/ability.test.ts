@@ -1,0 +1,245 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
+import {
+  BASE_CHANGE_DRIFT,
+  MAX_ABILITY,
+  MAX_VARIANCE,
+  ROUND_DRIFT,
+  readAbilities,
+  sigmoid,
+  type Trials,
+  updateAbility,
+  updateDifficulty,
+} from "../../shared/hardness/ability.ts";
+import { START_DIFFICULTY } from "../../shared/hardness/state.ts";
+import { afterEdits, afterRound, endOfTick, type PairScore, prefersChosen } from "../../shared/hardness/statistics.ts";
+import { regionKey } from "../../shared/taxonomy/taxonomy.ts";
+
+const mean = fc.double({ min: -MAX_ABILITY, max: MAX_ABILITY, noNaN: true });
+const variance = fc.double({ min: 0.01, max: MAX_VARIANCE, noNaN: true });
+const belief = fc.record({ mean, variance });
+const trial: fc.Arbitrary<Trials> = fc
+  .record({
+    difficulty: fc.double({ min: -3, max: 3, noNaN: true }),
+    tried: fc.integer({ min: 1, max: 500 }),
+    share: fc.double({ min: 0, max: 1, noNaN: true }),
+  })
+  .map(({ difficulty, tried, share }) => ({ difficulty, tried, right: Math.round(share * tried) }));
+const trials = fc.array(trial, { maxLength: 4 });
+const SLACK = 1e-9;
+
+describe("a belief about ability", () => {
+  test("moves up when more was right than expected, down when less, and not past what is possible", () => {
+    fc.assert(
+      fc.property(belief, trials, (prior, seen) => {
+        const surprise = seen.reduce((sum, t) => sum + t.right - t.tried * sigmoid(prior.mean - t.difficulty), 0);
+        const after = updateAbility(prior, seen);
+        expect(Math.abs(after.mean)).toBeLessThanOrEqual(MAX_ABILITY);
+        if (surprise >= 0) expect(after.mean).toBeGreaterThanOrEqual(prior.mean - SLACK);
+        if (surprise <= 0) expect(after.mean).toBeLessThanOrEqual(prior.mean + SLACK);
+      }),
+    );
+  });
+
+  test("only widens when nothing was seen, to a limit", () => {
+    fc.assert(
+      fc.property(belief, fc.constantFrom(ROUND_DRIFT, BASE_CHANGE_DRIFT), (prior, drift) => {
+        const after = updateAbility(prior, [], drift);
+        expect(after.mean).toBeCloseTo(prior.mean, 9);
+        expect(after.variance).toBeCloseTo(Math.min(prior.variance + drift, MAX_VARIANCE), 9);
+      }),
+    );
+  });
+
+  test("narrows with every trial", () => {
+    fc.assert(
+      fc.property(belief, trials, trial, (prior, seen, more) => {
+        const widened = Math.min(prior.variance + ROUND_DRIFT, MAX_VARIANCE);
+        expect(updateAbility(prior, [...seen, more]).variance).toBeLessThanOrEqual(widened);
+        expect(updateAbility(prior, seen).variance).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  test("comes near the mode of the posterior, found by search", () => {
+    const prior = { mean: 0.3, variance: 0.5 };
+    const seen = [
+      { difficulty: -0.5, tried: 30, right: 26 },
+      { difficulty: 0.5, tried: 40, right: 25 },
+    ];
+    const posterior = (x: number) =>
+      seen.reduce(
+        (sum, { difficulty, tried, right }) =>
+          sum + right * Math.log(sigmoid(x - difficulty)) + (tried - right) * Math.log(sigmoid(difficulty - x)),
+        -((x - prior.mean) ** 2) / (2 * (prior.variance + ROUND_DRIFT)),
+      );
+    const grid = Array.from({ length: 4_001 }, (_, i) => -2 + i / 1_000);
+    const mode = grid.reduce((best, x) => (posterior(x) > posterior(best) ? x : best));
+    expect(updateAbility(prior, seen).mean).toBeCloseTo(mode, 2);
+  });
+
+  test("finds a skill that lies far away within a few rounds", () => {
+    const rounds = [1, 2, 3, 4].reduce((now) => updateAbility(now, [{ difficulty: 0, tried: 1_000, right: 18 }]), {
+      mean: 6,
+      variance: 0.05,
+    });
+    expect(rounds.mean).toBeCloseTo(-4, 0);
+  });
+});
+
+describe("a level's difficulty", () => {
+  const levels = fc.tuple(
+    ...([0, 0, 0, 0].map(() => fc.double({ min: -2, max: 2, noNaN: true })) as [
+      fc.Arbitrary<number>,
+      fc.Arbitrary<number>,
+      fc.Arbitrary<number>,
+      fc.Arbitrary<number>,
+    ]),
+  );
+
+  test("rises against the other levels when less was right than expected, and falls when more", () => {
+    fc.assert(
+      fc.property(
+        levels,
+        fc.constantFrom(1, 2, 3, 4),
+        fc.integer({ min: 1, max: 400 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (before, level, tried, expected, right) => {
+          const after = updateDifficulty(before, level, { expected: expected * tried, right: right * tried, tried });
+          const other = level === 1 ? 1 : 0;
+          const gap = (d: readonly number[]) => (d[level - 1] ?? 0) - (d[other] ?? 0);
+          expect(Math.sign(gap(after) - gap(before)) * Math.sign(expected - right)).toBeGreaterThanOrEqual(
+            Math.abs(expected - right) < 1e-6 ? -1 : 0,
+          );
+        },
+      ),
+    );
+  });
+
+  test("keeps the mean of the four where it began", () => {
+    const harder = updateDifficulty(START_DIFFICULTY, 3, { expected: 60, right: 20, tried: 100 });
+    expect(harder.reduce((sum, d) => sum + d, 0)).toBeCloseTo(0, 12);
+    expect(harder[2] - START_DIFFICULTY[2]).toBeCloseTo(0.02 * 4 * (3 / 4), 12);
+  });
+});
+
+describe("abilities as a plan reads them", () => {
+  const region = (task: "counting" | "colour" | "size", abilityMean: number, scored: number) =>
+    ({ task, errorType: "attribute", abilityMean, abilityVar: scored > 0 ? 0.1 : 1, scored }) as const;
+
+  test("are drawn to what their kin can do, the less measured the more", () => {
+    const [known, , fresh] = readAbilities([
+      region("counting", -2, 500),
+      region("colour", -2, 500),
+      region("size", 0, 0),
+    ]);
+    expect(known?.mean).toBeLessThan(-1.5);
+    expect(fresh?.mean).toBeLessThan(-0.3);
+    expect(fresh?.mean).toBeGreaterThan(known?.mean ?? 0);
+  });
+
+  test("do not follow regions that were never measured", () => {
+    expect(readAbilities([region("counting", -2, 0), region("size", 0, 0)])[1]?.mean).toBe(0);
+  });
+});
+
+describe("statistics", () => {
+  test("a tick counts the new reports in, then fades all by the policy's decay", () => {
+    const counts = { failures: 10, exposures: 40, failureMass: 2, newFailures: 5, newExposures: 20 };
+    const after = endOfTick(counts, { decay: 0.8 });
+    expect(after.failures).toBeCloseTo(12, 12);
+    expect(after.exposures).toBeCloseTo(48, 12);
+    expect(after.failureMass).toBeCloseTo(0.8 * 2 + 0.2 * 5.3, 12);
+  });
+
+  test("a quiet region keeps some mass for ever", () => {
+    let counts = { failures: 9, exposures: 9, failureMass: 9, newFailures: 0, newExposures: 0 };
+    for (let tick = 0; tick < 200; tick++) counts = { ...counts, ...endOfTick(counts, DEFAULT_POLICY.scheduler) };
+    expect(counts.failureMass).toBeCloseTo(0.3, 6);
+  });
+
+  test("edits count as tried, refused ones as refused, and the cost is per accepted pair", () => {
+    const first = afterEdits({ attempted: 4, refused: 1 }, 0, { accepted: 8, refused: 2, tokens: 12_000 });
+    expect(first).toEqual({ level: { attempted: 14, refused: 3 }, costTokens: 1_500 });
+    expect(afterEdits(first.level, 1_500, { accepted: 1, refused: 0, tokens: 2_500 }).costTokens).toBeCloseTo(1_700, 9);
+    expect(afterEdits(first.level, 1_500, { accepted: 0, refused: 3, tokens: 900 }).costTokens).toBe(1_500);
+  });
+});
+
+describe("a round", () => {
+  const at = (task: "counting" | "colour") =>
+    ({ task, errorType: "attribute", language: "en", modality: "image" }) as const;
+  const none = { attempted: 10, refused: 5 };
+  const measured = (task: "counting" | "colour") => ({
+    key: regionKey(at(task)),
+    errorType: "attribute" as const,
+    abilityMean: 0,
+    abilityVar: 1,
+    chosenLogRatio: 0,
+    scored: 7,
+    levels: [none, none, none, none] as const,
+  });
+  const score = (right: boolean, more: Partial<PairScore> = {}): PairScore => ({
+    region: regionKey(at("counting")),
+    level: 2,
+    fresh: true,
+    chosenBefore: right ? -4 : -8,
+    rejectedBefore: -6,
+    chosenAfter: -3,
+    chosenTokens: 6,
+    rejectedTokens: 6,
+    ...more,
+  });
+  const many = (right: number, wrong: number, more: Partial<PairScore> = {}) => [
+    ...Array.from({ length: right }, () => score(true, more)),
+    ...Array.from({ length: wrong }, () => score(false, more)),
+  ];
+
+  test("prefers by the log-probability of a token, so that length decides nothing", () => {
+    expect(
+      prefersChosen(score(true, { chosenBefore: -10, chosenTokens: 20, rejectedBefore: -6, rejectedTokens: 6 })),
+    ).toBe(true);
+    expect(
+      prefersChosen(score(true, { chosenBefore: -6, chosenTokens: 6, rejectedBefore: -10, rejectedTokens: 20 })),
+    ).toBe(false);
+  });
+
+  test("teaches ability and difficulty by fresh pairs alone", () => {
+    const able = afterRound([measured("counting")], {}, many(45, 5)).regions[0];
+    const unable = afterRound([measured("counting")], {}, many(5, 45));
+    expect(able?.abilityMean).toBeGreaterThan(1);
+    expect(able).toMatchObject({ scored: 57 });
+    expect(able?.abilityVar).toBeLessThan(0.2);
+    expect(unable.regions[0]?.abilityMean).toBeLessThan(-1);
+    expect(unable.difficulties.attribute?.[1]).toBeGreaterThan(START_DIFFICULTY[1]);
+
+    const stale = afterRound([measured("counting")], {}, many(45, 5, { fresh: false }));
+    expect(stale.regions[0]).toMatchObject({ abilityMean: 0, scored: 7 });
+    expect(stale.difficulties).toEqual({});
+  });
+
+  test("lets every region drift and its edit counts fade, measured or not", () => {
+    const [colour] = afterRound([measured("colour")], {}, many(3, 3)).regions;
+    expect(colour).toMatchObject({
+      abilityMean: 0,
+      scored: 7,
+      chosenLogRatio: 0,
+      levels: { 0: { attempted: 9, refused: 4.5 } },
+    });
+    expect(colour?.abilityVar).toBeCloseTo(1 + ROUND_DRIFT, 12);
+  });
+
+  test("notices that the chosen answers lose probability", () => {
+    const falling = many(9, 1, { chosenAfter: -12 });
+    expect(afterRound([measured("counting")], {}, falling).regions[0]?.chosenLogRatio).toBeLessThan(-2);
+  });
+
+  test("teaches the same in whatever order regions and scores come", () => {
+    const regions = [measured("counting"), measured("colour")];
+    const scores = [...many(7, 3), ...many(2, 8, { level: 3 }), ...many(4, 1, { region: regionKey(at("colour")) })];
+    const again = afterRound([...regions].reverse(), {}, [...scores].reverse());
+    expect(again).toEqual(afterRound(regions, {}, scores));
+  });
+});

@@ -1,0 +1,194 @@
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Scope } from "../../shared/contracts/common.ts";
+import { SCOPES } from "../../shared/contracts/common.ts";
+import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
+import { buildApp } from "../../workers/app.ts";
+import type { Env } from "../../workers/env.ts";
+import { demand } from "../../workers/http/auth.ts";
+import type { Actor } from "../../workers/http/context.ts";
+import { submitFailures } from "../../workers/ingest/failures.ts";
+import { getImage, listMissing, putImage } from "../../workers/ingest/images.ts";
+import { closeKey, createKey } from "../../workers/operator/keys.ts";
+import { getPolicy, setPolicy } from "../../workers/operator/policy.ts";
+import { getRegions, getRound, getRounds } from "../../workers/operator/views.ts";
+import { ADMIN_KEY, call, expectError, createKey as makeKey, type TestKey, testEvent } from "./support.ts";
+
+/** Who may call what, written down apart from the code. `admin` may call everything. */
+const ACCESS: Readonly<Record<string, readonly Scope[]>> = {
+  "POST /v1/failures": ["ingest"],
+  "POST /v1/images/missing": ["ingest"],
+  "PUT /v1/images/{}": ["ingest"],
+  "GET /v1/images/{}": ["train", "operate"],
+  "POST /v1/keys": [],
+  "DELETE /v1/keys/{}": [],
+  "GET /v1/policy": ["operate"],
+  "PUT /v1/policy": ["operate"],
+  "GET /v1/regions": ["operate"],
+  "GET /v1/rounds": ["operate"],
+  "GET /v1/rounds/{}": ["operate"],
+  "POST /v1/ticks": ["operate"],
+  "GET /v1/ticks/{}": ["operate"],
+  "GET /v1/ticks/{}/jobs": ["operate"],
+  "POST /v1/rounds": ["train"],
+  "GET /v1/rounds/{}/pairs": ["train"],
+  "GET /v1/rounds/{}/gate": ["train"],
+  "POST /v1/rounds/{}/heartbeat": ["train"],
+  "POST /v1/rounds/{}/reports": ["train"],
+  "POST /v1/rounds/{}/complete": ["train"],
+  "POST /v1/rounds/{}/release": ["train"],
+  "PUT /v1/adapters/{}": ["train"],
+  "GET /v1/adapters/{}": ["ingest", "train"],
+  "GET /v1/adapters/champion": ["ingest", "train"],
+  "POST /v1/adapters/rollback": ["operate"],
+};
+const OPEN = ["GET /healthz"];
+
+/** The routes that exist, from the router itself, so that none escapes this table; one entry per handler. */
+const routes = buildApp()
+  .routes.filter((route) => route.method !== "ALL")
+  .map((route) => `${route.method} ${route.path.replaceAll(/:[^/]+/g, "{}")}`);
+const guarded = [...new Set(routes)].filter((route) => !OPEN.includes(route));
+
+const ID = "0".repeat(64);
+
+function attempt(route: string, key?: string): Promise<Response> {
+  const [method = "", path = ""] = route.split(" ");
+  return call(method, path.replaceAll("{}", ID), { ...(key !== undefined && { key }) });
+}
+
+test("every route of the router has its line in the table of access", () => {
+  expect([...guarded].sort()).toEqual(Object.keys(ACCESS).sort());
+});
+
+describe.each(guarded)("%s", (route) => {
+  test("has a check in front of its handler", () => {
+    expect(routes.filter((each) => each === route).length).toBeGreaterThan(1);
+  });
+
+  let keys: Record<Scope, TestKey>;
+  let revoked: TestKey;
+  beforeAll(async () => {
+    const made = await Promise.all(SCOPES.map(async (scope) => [scope, await makeKey([scope])] as const));
+    keys = Object.fromEntries(made) as Record<Scope, TestKey>;
+    revoked = await makeKey(["admin"]);
+    expect((await call("DELETE", `/v1/keys/${revoked.id}`, { key: ADMIN_KEY })).status).toBe(204);
+  });
+
+  test("refuses a missing, malformed, wrong or revoked key with 401", async () => {
+    const wrong = `nm_${"A".repeat(43)}`;
+    const nearlyAdmin = `${ADMIN_KEY.slice(0, -1)}x`;
+    for (const key of [undefined, "", "secret", "nm_", wrong, nearlyAdmin, `${ADMIN_KEY} ${ADMIN_KEY}`, revoked.key]) {
+      const response = await attempt(route, key);
+      expect(response.headers.get("www-authenticate")).toBe("Bearer");
+      expect((await expectError(response, 401)).code).toBe("unauthorized");
+    }
+  });
+
+  test("refuses every scope but its own with 403, and lets its own and admin in", async () => {
+    const allowed: readonly Scope[] = [...(ACCESS[route] ?? []), "admin"];
+    for (const scope of SCOPES) {
+      const response = await attempt(route, keys[scope].key);
+      if (allowed.includes(scope)) {
+        expect([401, 403], `${scope} is let in`).not.toContain(response.status);
+        await response.body?.cancel();
+      } else {
+        expect((await expectError(response, 403)).code).toBe("forbidden");
+      }
+    }
+  });
+});
+
+test("a key that is revoked stops working at once, and a second revocation is harmless", async () => {
+  const key = await makeKey(["operate"]);
+  expect((await call("GET", "/v1/policy", { key: key.key })).status).toBe(200);
+  expect((await call("DELETE", `/v1/keys/${key.id}`, { key: ADMIN_KEY })).status).toBe(204);
+  await expectError(await call("GET", "/v1/policy", { key: key.key }), 401);
+  await env.DB.prepare("UPDATE api_keys SET revoked_at = 5 WHERE id = ?1").bind(key.id).run();
+  expect((await call("DELETE", `/v1/keys/${key.id}`, { key: ADMIN_KEY })).status).toBe(204);
+  const row = await env.DB.prepare("SELECT revoked_at FROM api_keys WHERE id = ?1").bind(key.id).first();
+  expect(row, "the time of the first revocation stands").toEqual({ revoked_at: 5 });
+  await expectError(await call("DELETE", "/v1/keys/unknown", { key: ADMIN_KEY }), 404);
+});
+
+test("of a key only the hash is stored", async () => {
+  const key = await makeKey(["ingest"]);
+  expect(key.key).toMatch(/^nm_[A-Za-z0-9_-]{43}$/);
+  const rows = await Promise.all(
+    ["api_keys", "clients", "audit_log"].map(
+      async (table) => (await env.DB.prepare(`SELECT * FROM ${table}`).all()).results,
+    ),
+  );
+  expect(JSON.stringify(rows)).not.toContain(key.key);
+});
+
+test("the scheme's name is not case-sensitive, the key is", async () => {
+  const header = (authorization: string) => call("GET", "/v1/policy", { headers: { authorization } });
+  expect((await header(`bearer ${ADMIN_KEY}`)).status).toBe(200);
+  expect((await header(`Bearer ${ADMIN_KEY.toUpperCase()}`)).status).toBe(401);
+  expect((await header(`Basic ${ADMIN_KEY}`)).status).toBe(401);
+});
+
+test("the first admin key opens only where its hash is configured", async () => {
+  const attemptWith = async (ADMIN_KEY_SHA256: string | undefined) => {
+    const bindings = { ...env, ADMIN_KEY_SHA256 } as Env;
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    return (await buildApp().request("/v1/policy", { headers }, bindings)).status;
+  };
+  const hash = env.ADMIN_KEY_SHA256 ?? "";
+  expect(await attemptWith(hash)).toBe(200);
+  expect(await attemptWith(` ${hash.toUpperCase()}\n`)).toBe(200);
+  for (const closed of [undefined, "", "0", ADMIN_KEY, hash.slice(1), `${hash}0`, "0".repeat(64)]) {
+    expect(await attemptWith(closed), String(closed)).toBe(401);
+  }
+});
+
+test("every verb demands the scope by itself, should its route forget to", async () => {
+  const nobody: Actor = { kind: "key", keyId: "k", clientId: "c", reportCap: 3, scopes: [] };
+  const document = DEFAULT_POLICY;
+  const verbs = [
+    submitFailures(env, nobody, [testEvent("e")], 0),
+    putImage(env, nobody, ID, new Uint8Array(), 0),
+    getImage(env, nobody, ID),
+    listMissing(env, nobody, [ID]),
+    createKey(env, nobody, { client: "c", scopes: ["admin"], reportCap: 1 }, 0),
+    closeKey(env, nobody, "id", 0),
+    getPolicy(env, nobody),
+    setPolicy(env, nobody, { version: 1, document, reason: "r" }, 0),
+    getRegions(env, nobody),
+    getRounds(env, nobody),
+    getRound(env, nobody, "id"),
+  ];
+  for (const outcome of await Promise.allSettled<unknown>(verbs)) {
+    expect(outcome).toMatchObject({ status: "rejected", reason: { code: "forbidden" } });
+  }
+});
+
+test("a scope check lets the named scopes and admin pass", () => {
+  const actor = { kind: "key", keyId: "k", clientId: "c", reportCap: 3, scopes: ["ingest"] } as const;
+  expect(() => demand(actor, "ingest", "train")).not.toThrow();
+  expect(() => demand(actor, "train", "operate")).toThrow(/scope train or operate/);
+  expect(() => demand({ kind: "bootstrap", scopes: ["admin"] }, "train")).not.toThrow();
+  expect(() => demand({ kind: "system", scopes: [] }, "train")).toThrow();
+});
+
+test("health needs no key", async () => {
+  const response = await call("GET", "/healthz");
+  expect(response.status).toBe(200);
+  expect(await response.json()).toEqual({ ok: true, database: true });
+});
+
+test("unknown paths and methods are answered in the one error shape", async () => {
+  const missing = await call("GET", "/nowhere");
+  const shape = await expectError(missing, 404);
+  expect(shape).toEqual({
+    code: "not_found",
+    message: expect.any(String),
+    requestId: missing.headers.get("x-request-id"),
+  });
+  await expectError(await call("GET", "/v1/nowhere", { key: ADMIN_KEY }), 404);
+  const wrongMethod = await call("PATCH", "/v1/policy", { key: ADMIN_KEY });
+  expect(wrongMethod.headers.get("allow")).toBe("GET, PUT");
+  expect((await expectError(wrongMethod, 405)).code).toBe("method_not_allowed");
+  await expectError(await call("DELETE", "/healthz"), 405);
+});

@@ -1,0 +1,45 @@
+import { type ModelEditor, ModelFailure } from "./model.ts";
+
+/** The built-in editor took over from the model for the rest of a message. */
+export interface Switch {
+  readonly model: string;
+  /** The class of the last failure. */
+  readonly reason: string;
+  /** In a row. */
+  readonly failures: number;
+}
+
+/** Whether the model is worth asking: a broken one is left alone for the rest of the message. */
+export class ModelHealth {
+  readonly #model: ModelEditor | null;
+  readonly #failuresToSwitch: number;
+  #inRow = 0;
+  #switched: Switch | null = null;
+
+  constructor(model: ModelEditor | null, failuresToSwitch: number) {
+    this.#model = model;
+    this.#failuresToSwitch = failuresToSwitch;
+  }
+
+  /** Set when the model was given up. */
+  get switched(): Switch | null {
+    return this.#switched;
+  }
+
+  /** What the model makes of the task; null when there is no model, or it failed, or it was given up before. */
+  async attempt<T>(task: (model: ModelEditor) => Promise<T>): Promise<T | null> {
+    if (!this.#model || this.#switched) return null;
+    try {
+      const result = await task(this.#model);
+      this.#inRow = 0;
+      return result;
+    } catch (error) {
+      if (!(error instanceof ModelFailure)) throw error;
+      this.#inRow += 1;
+      if (this.#inRow >= this.#failuresToSwitch) {
+        this.#switched ??= { model: this.#model.name, reason: error.reason, failures: this.#inRow };
+      }
+      return null;
+    }
+  }
+}
