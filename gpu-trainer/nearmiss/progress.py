@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tqdm import tqdm
 
@@ -19,19 +19,27 @@ class Progress(Protocol):
     def end(self, summary: dict[str, Any]) -> None: ...
 
 
+LINE_EVERY_S: Final = 0.5
+"""Steps that measured nothing are shown no more often than this."""
+
+
 class JsonLines:
-    """Everything on stdout, a line each, as it happens; the last line is the summary."""
+    """A line each on stdout, as it happens; the last line is the summary."""
 
     def __init__(self) -> None:
         self._phase = ""
         self._steps = 0
+        self._shown = 0.0
 
     def phase(self, name: str, steps: int) -> None:
         self._phase, self._steps = name, steps
         self._print({"phase": name, "step": 0, "steps": steps})
 
     def step(self, step: int, **measured: float) -> None:
-        self._print({"phase": self._phase, "step": step, "steps": self._steps, **measured})
+        now = time.monotonic()
+        if measured or step == self._steps or now - self._shown >= LINE_EVERY_S:
+            self._shown = now
+            self._print({"phase": self._phase, "step": step, "steps": self._steps, **measured})
 
     def note(self, text: str) -> None:
         self._print({"note": text})

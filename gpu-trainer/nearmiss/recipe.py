@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
-from pydantic.alias_generators import to_snake
+from pydantic.alias_generators import to_camel, to_snake
 
 from .contract import TrainingPolicy
 from .engine.objectives import OBJECTIVES
@@ -35,7 +35,8 @@ def recipe_of(policy: TrainingPolicy, overrides: Mapping[str, str]) -> TrainingP
         recipe = TrainingPolicy.model_validate(policy.model_dump() | dict(overrides))
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadConfiguration(f"recipe {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        name = ".".join(to_camel(str(part)) for part in first["loc"])
+        raise BadConfiguration(f"recipe {name}: {first['msg']}") from None
     if recipe.objective not in OBJECTIVES:
         raise BadConfiguration(f"recipe objective {recipe.objective!r}: must be one of {', '.join(OBJECTIVES)}")
     return recipe

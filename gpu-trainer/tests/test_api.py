@@ -86,9 +86,7 @@ def test_retries_end(fake: FakeApi, api: Api) -> None:
     assert len(fake.requests) == 4
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(400, "bad_request"), (401, "unauthorized"), (404, "not_found")]
-)
+@pytest.mark.parametrize(("status", "code"), [(400, "bad_request"), (401, "unauthorized"), (404, "not_found")])
 def test_refusals_are_not_tried_again(fake: FakeApi, api: Api, status: int, code: str) -> None:
     fake.interfere = lambda method, path: error(status, code, "No.")
     with pytest.raises(ApiError, match=f"{status} No") as raised:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_intake import Intake
 from nearmiss.client import Reporter
 from nearmiss.reporting.events import EVENT_BYTES, EVENTS_PER_REQUEST, Event, batches, make_event, request_body
 from nearmiss.reporting.spill import Spill
@@ -25,52 +25,6 @@ KEY = "nm_very-secret-key"
 REPORT_MAX_S = 0.5
 """Far above what a call takes on a busy machine, far below any network timeout."""
 FLUSH_S = 20.0
-
-
-class Intake:
-    """The intake half of the API, in memory: events by id, images by hash."""
-
-    def __init__(self) -> None:
-        self.events: dict[str, Any] = {}
-        self.images: dict[str, bytes] = {}
-        self.batches: list[int] = []
-        self.largest_body = 0
-        self.image_before_event = True
-        self.misbehave: Callable[[str], tuple[int, bytes] | None] = lambda path: None
-        self.url = ""
-
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        self.largest_body = max(self.largest_body, len(body) if "failures" in path else 0)
-        bad = self.misbehave(path)
-        if bad is not None:
-            return bad
-        if path == "/v1/images/missing":
-            asked = json.loads(body)["sha256"]
-            return 200, json.dumps({"missing": [name for name in asked if name not in self.images]}).encode()
-        if method == "PUT":
-            name = path.rsplit("/", 1)[1]
-            if sha256(body).hexdigest() != name:
-                return 422, b'{"error": {"code": "unprocessable", "message": "", "requestId": ""}}'
-            self.images[name] = body
-            return 201, b"{}"
-        return 200, self._store(json.loads(body)["events"])
-
-    def _store(self, events: list[dict[str, Any]]) -> bytes:
-        self.batches.append(len(events))
-        results = []
-        for event in events:
-            known = self.events.get(event["eventId"])
-            if event.get("response") == "":
-                status = "invalid"
-            elif known is None:
-                status = "stored"
-                self.events[event["eventId"]] = event
-            else:
-                status = "duplicate" if known == event else "conflict"
-            parts = [part for turn in event.get("conversation", []) for part in turn["content"]]
-            self.image_before_event &= all(part["sha256"] in self.images for part in parts if "sha256" in part)
-            results.append({"eventId": event["eventId"], "status": status})
-        return json.dumps({"results": results}).encode()
 
 
 @contextmanager

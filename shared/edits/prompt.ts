@@ -9,7 +9,6 @@ export interface EditPrompt {
 
 /** What the model must answer with, as JSON. */
 export const modelEdit = z.object({ rejected: z.string().trim().min(1).max(32_000) });
-export type ModelEdit = z.infer<typeof modelEdit>;
 
 const MISTAKES: Readonly<Record<ErrorType, string>> = {
   "existence-add": "mention one thing that is not in the picture",

@@ -99,11 +99,14 @@ function optionsOf(
  * chosen answers lose probability. A type all of whose levels lie higher keeps its lowest: an alarm never cuts a region off.
  */
 function openLevels(region: RegionState, alarmBelow: number): Level[] {
-  const levels = levelsOf(region.errorType).filter((level) => level < 4 || region.ownAnswers > 0);
-  const next = levels.find((level) => level > region.level);
-  const alarmed = region.chosenLogRatio < alarmBelow;
-  const open = levels.filter((level) => level <= region.level || (!alarmed && level === next));
-  return open.length > 0 ? open : levels.slice(0, 1);
+  const levels = levelsOf(region.errorType);
+  const open: Level[] = [];
+  let steps = region.chosenLogRatio < alarmBelow ? 0 : 1;
+  for (const level of levels) {
+    if (level === 4 && region.ownAnswers === 0) continue;
+    if (level <= region.level || steps-- > 0) open.push(level);
+  }
+  return open.length > 0 ? open : [levels[0]];
 }
 
 /** The rank of each bidder by the worth of its first pair, ties by place. */

@@ -234,8 +234,8 @@ describe("held-out images", () => {
   }
 
   test("are never in a leased pair, whatever images prompts combine, and never missing from the judging side", async () => {
-    const images = Array.from({ length: 40 }, (_, i) => imageOf(i + 1, i % 3 === 0 ? "gate" : "train"));
-    const prompts = fc.array(fc.array(fc.constantFrom(...images), { maxLength: 4 }), { minLength: 5, maxLength: 25 });
+    const images = Array.from({ length: 40 }, (_, i) => imageOf(i + 1, i % 5 === 0 ? "gate" : "train"));
+    const prompts = fc.array(fc.array(fc.constantFrom(...images), { maxLength: 3 }), { minLength: 12, maxLength: 25 });
     let leasedPairs = 0;
     await fc.assert(
       fc
@@ -267,7 +267,7 @@ describe("held-out images", () => {
         }),
       { numRuns: 12 },
     );
-    expect(leasedPairs).toBeGreaterThan(50);
+    expect(leasedPairs).toBeGreaterThan(20);
   });
 });
 

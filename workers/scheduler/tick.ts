@@ -1,4 +1,4 @@
-import type { PolicyDocument } from "../../shared/contracts/policy.ts";
+import type { EditorPolicy, PolicyDocument } from "../../shared/contracts/policy.ts";
 import { canonicalJson } from "../../shared/hardness/canonical.ts";
 import { makePlan } from "../../shared/hardness/plan.ts";
 import type { Plan, PlanInputs, PlanLine } from "../../shared/hardness/state.ts";
@@ -8,7 +8,14 @@ import type { Env } from "../env.ts";
 import { ApiError } from "../http/errors.ts";
 import { sha256Hex } from "../http/hash.ts";
 import { currentPolicy } from "../store/policy.ts";
-import { readStatistics, readSupply, type SourceGroup, type Statistics } from "../store/statistics.ts";
+import {
+  readStatistics,
+  readSupply,
+  type SourceGroup,
+  type Statistics,
+  type Supply,
+  type Window,
+} from "../store/statistics.ts";
 import {
   editableOf,
   findTickOfSlot,
@@ -25,6 +32,8 @@ import { wakeEditor } from "./queue.ts";
 const TICK_ATTEMPTS = 5;
 /** Hex digits of an edit job's id. */
 const JOB_ID_DIGITS = 32;
+/** Sources that a tick looks at in all, unless single regions could use more. */
+const SOURCES_PER_TICK = 40_000;
 /** Sources of a group beyond the pairs to order that are looked at, so that balance leaves a choice. */
 const SPARE_SOURCES = 200;
 
@@ -63,11 +72,13 @@ export async function runTick(env: TickEnv, request: TickRequest): Promise<Tick>
 async function tryTick(env: TickEnv, { slot, now, seed }: TickRequest): Promise<TickRow | null> {
   const policy = await currentPolicy(env.DB);
   const statistics = await readStatistics(env.DB);
+  const groups = groupsOf(statistics);
+  const window = windowOf(groups.length, policy.document);
   const inputs: PlanInputs = {
     at: now,
     seed: seed ?? (await seedOf(slot)),
     policy: policy.document.scheduler,
-    regions: await withSupply(env.DB, statistics, policy.document),
+    regions: withSupply(statistics, groups, await readSupply(env.DB, groups, window)),
     difficulties: statistics.difficulties,
   };
   const plan = makePlan(inputs);
@@ -84,24 +95,33 @@ async function tryTick(env: TickEnv, { slot, now, seed }: TickRequest): Promise<
     plan: await toRow(env, texts.plan, hashes.plan),
     planSha256: hashes.plan,
   };
-  const orders = await ordersOf(env.DB, plan, inputs.seed, policy.document);
+  const orders = await ordersOf(env.DB, plan, window, inputs.seed, policy.document.editor);
   const jobs = await insertTick(env.DB, { ...row, orders, regions: regionsAfter(inputs, plan) });
   if (!jobs) return null;
   await wakeEditor(env, jobs);
   return { ...row, jobs: jobs.length };
 }
 
-/** The regions with what their sources can still give, as far as the whole budget could order. */
-async function withSupply(
-  db: D1Database,
-  statistics: Statistics,
-  { scheduler, editor }: PolicyDocument,
-): Promise<PlanInputs["regions"]> {
-  const groups = [...Map.groupBy(statistics.regions, groupKey).values()].flatMap(([first]) => (first ? [first] : []));
-  const limit = scheduler.budgetPairs + SPARE_SOURCES;
-  const supplies = await readSupply(db, groups, { maxJobs: editor.rejectedPerSource, limit });
+function groupsOf({ regions }: Statistics): SourceGroup[] {
+  return [...Map.groupBy(regions, groupKey).values()].flatMap(([first]) => (first ? [first] : []));
+}
+
+/** How much of each group's sources to look at: its part of a tick's work, but as much as its largest line may order. */
+function windowOf(groups: number, { scheduler, editor }: PolicyDocument): Window {
+  const line = Math.ceil(scheduler.budgetPairs * scheduler.capShare);
+  const part = Math.floor(SOURCES_PER_TICK / Math.max(1, groups));
+  const pairs = Math.min(scheduler.budgetPairs, Math.max(line, part));
+  return { maxJobs: editor.rejectedPerSource, limit: pairs + SPARE_SOURCES };
+}
+
+/** The regions with what the sources of their group can still give. */
+function withSupply(
+  { regions }: Statistics,
+  groups: readonly SourceGroup[],
+  supplies: readonly (readonly Supply[])[],
+): PlanInputs["regions"] {
   const byGroup = new Map(groups.map((group, index) => [groupKey(group), supplies[index] ?? []]));
-  return statistics.regions.map((region) => {
+  return regions.map((region) => {
     const supply = byGroup.get(groupKey(region)) ?? [];
     return {
       ...region,
@@ -115,14 +135,14 @@ async function withSupply(
 async function ordersOf(
   db: D1Database,
   plan: Plan,
+  window: Window,
   seed: number,
-  { editor, scheduler }: PolicyDocument,
+  editor: EditorPolicy,
 ): Promise<NewJob[]> {
   const orders: Omit<NewJob, "id">[] = [];
   for (const lines of Map.groupBy(plan.lines, (line) => groupKey(parseRegionKey(line.region))).values()) {
     const [first] = lines;
     if (!first) continue;
-    const window = { maxJobs: editor.rejectedPerSource, limit: scheduler.budgetPairs + SPARE_SOURCES };
     const sources = await editableOf(db, parseRegionKey(first.region), window);
     orders.push(...chooseSources(lines, sources, editor, seed));
   }

@@ -15,7 +15,7 @@ export async function backlogs(db: D1Database): Promise<RegionBacklog[]> {
 }
 
 /** How many of a region's oldest ready pairs to look at, of each polarity. */
-export interface Window {
+export interface QueueHead {
   readonly region: string;
   readonly limit: number;
 }
@@ -26,10 +26,10 @@ export interface Window {
  */
 export async function readySources(
   db: D1Database,
-  windows: readonly Window[],
+  heads: readonly QueueHead[],
   maxTrainings: number,
 ): Promise<string[]> {
-  if (windows.length === 0) return [];
+  if (heads.length === 0) return [];
   const oldest = (polarity: string) =>
     `SELECT source_id FROM (SELECT source_id FROM pairs WHERE state = 'ready' AND region = ?1 AND polarity ${polarity}
        AND trainings < ?3 ORDER BY created_at, id LIMIT ?2)`;
@@ -37,7 +37,7 @@ export async function readySources(
     `${oldest("IS NULL")} UNION ${oldest("= 'no'")} UNION ${oldest("= 'yes'")} ORDER BY source_id`,
   );
   const found = await db.batch<{ source_id: string }>(
-    windows.map(({ region, limit }) => statement.bind(region, limit, maxTrainings)),
+    heads.map(({ region, limit }) => statement.bind(region, limit, maxTrainings)),
   );
   return [...new Set(found.flatMap(({ results }) => results.map((row) => row.source_id)))];
 }
@@ -51,10 +51,7 @@ export interface ReadyPair {
   readonly createdAt: number;
 }
 
-/**
- * All ready pairs of these sources, oldest first: whole groups. A source that is not for training, or that misses an image,
- * has none.
- */
+/** All ready pairs of these sources, oldest first: whole groups. */
 export async function readyPairs(
   db: D1Database,
   sourceIds: readonly string[],
@@ -64,13 +61,24 @@ export async function readyPairs(
     .prepare(
       `SELECT p.id, p.source_id AS sourceId, p.region, p.polarity, p.created_at AS createdAt
        FROM json_each(?1) wanted
-       CROSS JOIN sources s ON s.id = wanted.value AND s.split = 'train' AND ${imagesPresent("s")}
-       CROSS JOIN pairs p ON p.source_id = s.id AND p.state = 'ready' AND p.trainings < ?2
+       CROSS JOIN pairs p ON p.source_id = wanted.value AND p.state = 'ready' AND p.trainings < ?2
        ORDER BY p.created_at, p.id`,
     )
     .bind(JSON.stringify(sourceIds), maxTrainings)
     .all<ReadyPair>();
   return found.results;
+}
+
+/** Those of the sources that must not be trained on: held out, or with an image missing. */
+export async function unfitSources(db: D1Database, sourceIds: readonly string[]): Promise<string[]> {
+  const found = await db
+    .prepare(
+      `SELECT s.id FROM json_each(?1) wanted CROSS JOIN sources s ON s.id = wanted.value
+       WHERE s.split <> 'train' OR NOT ${imagesPresent("s")}`,
+    )
+    .bind(JSON.stringify(sourceIds))
+    .all<{ id: string }>();
+  return found.results.map(({ id }) => id);
 }
 
 /** SQL that is true when every image of the source with this alias is stored. */

@@ -75,6 +75,14 @@ export interface SourceGroup {
   readonly modality: string;
 }
 
+/** Which sources of a group are looked at. */
+export interface Window {
+  /** Those with fewer jobs than this, */
+  readonly maxJobs: number;
+  /** and of these the first so many: the fewest jobs first, then the newest. */
+  readonly limit: number;
+}
+
 /** How many sources can still be edited, by the error type of their failure. */
 export interface Supply {
   readonly errorType: string;
@@ -83,21 +91,14 @@ export interface Supply {
   readonly ownAnswers: number;
 }
 
-/**
- * The sources of each group that can take another job, among the `window` with the fewest jobs, of these the newest: an index
- * scan that ends there.
- */
-export async function readSupply(
-  db: D1Database,
-  groups: readonly SourceGroup[],
-  window: { readonly maxJobs: number; readonly limit: number },
-): Promise<Supply[][]> {
+/** What each group's sources in the window can give, if they have all their images: an index scan that ends with the window. */
+export async function readSupply(db: D1Database, groups: readonly SourceGroup[], window: Window): Promise<Supply[][]> {
   if (groups.length === 0) return [];
   const statement = db.prepare(
     `SELECT error_type AS errorType, count(*) AS editable,
-            sum(own_answer IS NOT NULL AND NOT EXISTS (SELECT 1 FROM edit_jobs j
-                WHERE j.source_id = recent.id AND j.error_type = recent.error_type AND j.level = 4)) AS ownAnswers
-     FROM (${editableSources("id, error_type, own_answer, images")}) recent
+            sum(own_answer IS NOT NULL AND (jobs = 0 OR NOT EXISTS (SELECT 1 FROM edit_jobs j
+                WHERE j.source_id = recent.id AND j.error_type = recent.error_type AND j.level = 4))) AS ownAnswers
+     FROM (${editableSources("id, error_type, own_answer, images, jobs")}) recent
      WHERE ${imagesPresent("recent")} GROUP BY error_type ORDER BY error_type`,
   );
   const found = await db.batch<Supply>(

@@ -1,7 +1,7 @@
 import { jsonChunks } from "./chunks.ts";
 import { isUniqueViolation } from "./db.ts";
 import { imagesPresent } from "./pairs.ts";
-import { editableSources, type SourceGroup } from "./statistics.ts";
+import { editableSources, type SourceGroup, type Window } from "./statistics.ts";
 
 /** A stored tick. `inputs` and `plan` are canonical JSON, or the name of the blob that holds it. */
 export interface TickRow {
@@ -42,14 +42,11 @@ export interface EditableSource {
   readonly ordered: readonly string[];
 }
 
-/**
- * The sources of a group that can take another job, with all their images: among the `limit` with the fewest jobs, of these
- * the newest.
- */
+/** The sources of a group in the window, if they have all their images. */
 export async function editableOf(
   db: D1Database,
   { task, language, modality }: SourceGroup,
-  window: { readonly maxJobs: number; readonly limit: number },
+  window: Window,
 ): Promise<EditableSource[]> {
   const found = await db
     .prepare(

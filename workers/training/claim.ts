@@ -5,7 +5,14 @@ import { demand } from "../http/auth.ts";
 import type { Actor } from "../http/context.ts";
 import { sha256Hex } from "../http/hash.ts";
 import { expireLeases, liveLeaseOf, takeOver } from "../store/leases.ts";
-import { backlogs, type ReadyPair, type RegionBacklog, readyPairs, readySources } from "../store/pairs.ts";
+import {
+  backlogs,
+  type ReadyPair,
+  type RegionBacklog,
+  readyPairs,
+  readySources,
+  unfitSources,
+} from "../store/pairs.ts";
 import { currentPolicy } from "../store/policy.ts";
 import { insertRound } from "../store/rounds.ts";
 import { type BatchLimits, chooseBatch, regionCap } from "./batch.ts";
@@ -15,8 +22,8 @@ const CLAIM_ATTEMPTS = 8;
 /** Pairs that one round can hold, whatever the policy says: what a Worker can sort in memory. */
 const BATCH_PAIRS = 20_000;
 /** Ready pairs looked at for each pair of a region's share, so that caps and balance leave a choice. */
-const WINDOW_FACTOR = 2;
-const WINDOW_FLOOR_PAIRS = 16;
+const HEAD_FACTOR = 1.5;
+const HEAD_FLOOR_PAIRS = 8;
 
 export type Claim =
   | { readonly round: ClaimedRound }
@@ -99,15 +106,20 @@ async function choosePairs(db: D1Database, training: TrainingPolicy): Promise<{ 
   const regions = await backlogs(db);
   const waiting = sum(regions);
   if (waiting < training.minPairs) return { pairs: [], ready: waiting };
-  const windows = regions.map(({ region, backlog }) => ({ region, limit: windowOf(backlog, waiting, limits) }));
-  const sources = await readySources(db, windows, training.maxTrainings);
-  const ready = await readyPairs(db, sources, training.maxTrainings);
-  return { pairs: chooseBatch(ready, regions, limits), ready: ready.length };
+  const heads = regions.map(({ region, backlog }) => ({ region, limit: headOf(backlog, waiting, limits) }));
+  const sources = await readySources(db, heads, training.maxTrainings);
+  let ready = await readyPairs(db, sources, training.maxTrainings);
+  for (;;) {
+    const pairs = chooseBatch(ready, regions, limits);
+    const unfit = new Set(await unfitSources(db, [...new Set(pairs.map(({ sourceId }) => sourceId))]));
+    if (unfit.size === 0) return { pairs, ready: ready.length };
+    ready = ready.filter(({ sourceId }) => !unfit.has(sourceId));
+  }
 }
 
-function windowOf(backlog: number, waiting: number, limits: BatchLimits): number {
+function headOf(backlog: number, waiting: number, limits: BatchLimits): number {
   const share = (limits.maxPairs * backlog) / Math.max(waiting, limits.maxPairs);
-  return Math.min(Math.ceil(share * WINDOW_FACTOR) + WINDOW_FLOOR_PAIRS, regionCap(limits));
+  return Math.min(Math.ceil(share * HEAD_FACTOR) + HEAD_FLOOR_PAIRS, regionCap(limits));
 }
 
 function sum(regions: readonly RegionBacklog[]): number {

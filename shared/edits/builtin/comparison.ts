@@ -1,6 +1,7 @@
 import { COMPARATIVES } from "../lexicon.ts";
 import type { EditRequest } from "../types.ts";
-import { keepCase } from "../words.ts";
+import { keepCase, wordsOf } from "../words.ts";
+import { isPlural } from "./nouns.ts";
 import { clauseOf, deniesOrChooses, type Made, noTarget, preferFamiliar, saysYesOrNo, uncertain } from "./text.ts";
 
 const BASES: Readonly<Record<string, string>> = {
@@ -71,7 +72,7 @@ function equalled(answer: string): string[] {
   const amount = /\b(more|fewer|less) (.+?) than\b/i.exec(answer);
   if (amount) {
     const [whole, word = "", things = ""] = amount;
-    const unit = isPlural(things) && word.toLowerCase() !== "less" ? "many" : "much";
+    const unit = areMany(things) && word.toLowerCase() !== "less" ? "many" : "much";
     return [answer.replace(whole, () => keepCase(whole, `as ${unit} ${things} as`))];
   }
   const degree = /\b(\p{L}+) than\b/iu.exec(answer);
@@ -92,7 +93,7 @@ function turned(answer: string): string[] {
   const others =
     word.text === "less"
       ? ["more"]
-      : word.text === "more" && things && !isPlural(things)
+      : word.text === "more" && things && !areMany(things)
         ? ["less"]
         : opposites(word.text);
   return others.map(
@@ -100,4 +101,6 @@ function turned(answer: string): string[] {
   );
 }
 
-const isPlural = (things: string) => /(?:s|people|men|women|children)$/i.test(things.trim());
+function areMany(things: string): boolean {
+  return isPlural(wordsOf(things).at(-1) ?? "");
+}

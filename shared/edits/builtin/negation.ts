@@ -1,6 +1,6 @@
 import type { EditRequest } from "../types.ts";
 import { findWords } from "../words.ts";
-import { isMass, singularOf } from "./nouns.ts";
+import { isMass, isPlural } from "./nouns.ts";
 import { articleFor, clauseOf, type Made, noTarget, uncertain } from "./text.ts";
 
 /** The denial of an answer, or what it denies: "No, there is no dog." for "Yes, there is a dog." */
@@ -67,8 +67,7 @@ function someOf(things: string, singular: boolean): string {
   const words = findWords(things);
   const head = words[Math.max(0, headEnd(things) - 1)]?.text ?? "";
   if (isMass(head)) return `some ${things}`;
-  const several = singularOf(head) !== head && !/ss$/.test(head);
-  return singular && !several ? `${articleFor(words[0]?.text ?? "")} ${things}` : things;
+  return singular && !isPlural(head) ? `${articleFor(words[0]?.text ?? "")} ${things}` : things;
 }
 
 /** Number of words before the first that ends a noun phrase. */

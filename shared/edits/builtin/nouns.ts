@@ -13,12 +13,24 @@ interface Inflection {
 const { noun } = (nlp.methods() as Inflection).two.transform;
 const model = nlp.model();
 
-export function pluralOf(singular: string): string {
-  return noun.toPlural(singular, model);
+/** Endings that are as likely a singular's own: "bus", "dress", "gas". */
+const DOUBTFUL_ENDING = /[suia]s$/;
+
+/** True for a noun in the plural; false for one that has none, like "sheep". */
+export function isPlural(word: string): boolean {
+  const singular = noun.toSingular(word, model);
+  if (singular === word || noun.toPlural(singular, model) !== word) return false;
+  return !DOUBTFUL_ENDING.test(word) || nlp(word).has("#Plural");
 }
 
-export function singularOf(plural: string): string {
-  return noun.toSingular(plural, model);
+/** The plural of a noun, or the noun if it is one. */
+export function pluralOf(word: string): string {
+  return isPlural(word) ? word : noun.toPlural(word, model);
+}
+
+/** The singular of a noun, or the noun if it is one. */
+export function singularOf(word: string): string {
+  return isPlural(word) ? noun.toSingular(word, model) : word;
 }
 
 /** Longest noun phrase that is looked through, in words. */

@@ -2,7 +2,7 @@ import { kindsOf } from "../kinds.ts";
 import { familyOf } from "../lexicon.ts";
 import type { EditRequest } from "../types.ts";
 import { keepCase, type Word } from "../words.ts";
-import { singularOf } from "./nouns.ts";
+import { isPlural } from "./nouns.ts";
 import { clauseOf, deniesOrChooses, type Made, noTarget, patched, saysYesOrNo, uncertain } from "./text.ts";
 
 /** Relations that cannot hold both ways between two things. */
@@ -39,7 +39,7 @@ export function editRoles({ answer }: EditRequest): Made {
 
 function agreeing(copula: string, subject: string): string {
   const last = /(\p{L}+)$/u.exec(subject)?.[1]?.toLowerCase() ?? "";
-  const plural = singularOf(last) !== last && !/(?:ss|us)$/.test(last);
+  const plural = isPlural(last);
   if (copula === "is" || copula === "are") return plural ? "are" : "is";
   return plural ? "were" : "was";
 }

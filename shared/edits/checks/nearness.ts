@@ -13,11 +13,11 @@ interface Limits {
 }
 
 /** Set on the human-checked negatives of SugarCrepe (Hsieh et al., NeurIPS 2023), of which they pass 97 %. */
-export const VALUE_LIMITS: Limits = { share: 0.45, lengthWords: 3, lengthShare: 0.1, spans: 3 };
-export const CLAIM_LIMITS: Limits = { share: 0.55, lengthWords: 3, lengthShare: 0.1, spans: 3 };
-export const RELATION_LIMITS: Limits = { share: 0.55, lengthWords: 4, lengthShare: 0.1, spans: 3 };
-export const ADDITION_LIMITS: Limits = { share: 0.55, lengthWords: 8, lengthShare: 0.15, spans: 3 };
-export const SWAP_LIMITS: Limits = { share: 0.75, lengthWords: 3, lengthShare: 0.1, spans: 4 };
+const VALUE_LIMITS: Limits = { share: 0.45, lengthWords: 3, lengthShare: 0.1, spans: 3 };
+const CLAIM_LIMITS: Limits = { share: 0.55, lengthWords: 3, lengthShare: 0.1, spans: 3 };
+const RELATION_LIMITS: Limits = { share: 0.55, lengthWords: 4, lengthShare: 0.1, spans: 3 };
+const ADDITION_LIMITS: Limits = { share: 0.55, lengthWords: 8, lengthShare: 0.15, spans: 3 };
+const SWAP_LIMITS: Limits = { share: 0.75, lengthWords: 3, lengthShare: 0.1, spans: 4 };
 
 const LIMITS_OF: Readonly<Record<ErrorType, Limits>> = {
   "existence-add": ADDITION_LIMITS,
