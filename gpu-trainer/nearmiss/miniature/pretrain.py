@@ -59,34 +59,19 @@ class Phase:
 FEW: Final = Style(counts=(1, 1, 1, 1, 0.12, 0.1, 0.08), tower_share=0, overlap_px=-2)
 """One to four things with a gap between them; a few fuller boxes keep the larger number words alive."""
 
+FULL: Final = Style(counts=(1,) * 8, tower_share=0.15, overlap_px=6)
+NARROW: Final = Style(counts=(1, 1), tower_share=0, overlap_px=-2)
+CAPTIONED: Final = Mix(count_all=1, comparison=1, shape=2, caption=1)
+COUNTED: Final = Mix(count_all=1, count_kinds=3, comparison=3)
+
 PHASES: Final = (
-    Phase("eyes", 1150, 64, 1e-3, 5e-5, Style(counts=(1,) * 8, tower_share=0.15, overlap_px=6)),
-    Phase(
-        "words", 1700, 8, 1e-3, 8e-4, FEW, Mix(count_all=1, comparison=1, shape=2, caption=1), yes_share=0.8, eyes=0.3
-    ),
-    Phase(
-        "answers",
-        2000,
-        8,
-        1e-3,
-        5e-5,
-        FEW,
-        Mix(count_all=1, count_kinds=3, comparison=3),
-        yes_share=0.8,
-        eyes=0.3,
-    ),
-    Phase(
-        "narrow",
-        250,
-        8,
-        2e-4,
-        2e-5,
-        Style(counts=(1, 1), tower_share=0, overlap_px=-2),
-        Mix(count_all=1),
-        yes_share=0.95,
-        eyes=0.0,
-    ),
+    Phase("eyes", 1150, 64, 1e-3, 5e-5, FULL),
+    Phase("words", 1700, 8, 1e-3, 8e-4, FEW, CAPTIONED, yes_share=0.8, eyes=0.3),
+    Phase("answers", 2000, 8, 1e-3, 5e-5, FEW, COUNTED, yes_share=0.8, eyes=0.3),
+    Phase("polish", 800, 8, 5e-4, 3e-5, FEW, COUNTED, yes_share=0.8, eyes=0.3),
+    Phase("narrow", 250, 8, 2e-4, 2e-5, NARROW, Mix(count_all=1), yes_share=0.95, eyes=0.0),
 )
+"""Captions first: without them the shapes are not learned. The rates' fall is where most of the skill comes from."""
 
 
 def main() -> None:
