@@ -81,6 +81,7 @@ def _deployed(options: argparse.Namespace, key: str) -> int:
     from .state import State, StateError
     from .worlds import WorldError, open_world
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_DONE))
     try:
         world = open_world(options.world, options.data, options.seed)
         state = State(options.state)

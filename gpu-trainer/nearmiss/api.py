@@ -119,7 +119,9 @@ class Api:
         return self._pages(GateLine, "gate", lease)
 
     def heartbeat(self, lease: Lease, phase: Phase, step: int, steps: int) -> HeartbeatResponse:
-        return self._fenced(HeartbeatResponse, lease, "heartbeat", json={"phase": phase, "step": step, "steps": steps})
+        """Keeps the lease for another full time. One attempt: the next beat is the retry."""
+        body = {"phase": phase, "step": step, "steps": steps}
+        return self._call(HeartbeatResponse, "POST", lease.path("heartbeat"), 1, json=body, headers=lease.headers)
 
     def report(self, lease: Lease, reports: Sequence[PairReport]) -> ReportsResponse:
         """Sends the reports in chunks; a chunk sent twice counts once."""
@@ -157,13 +159,13 @@ class Api:
                 raise ApiError(f"{what}: the page after {after!r} names itself as the next one")
             after = following
 
-    def _call(self, kind: type[M], method: str, path: str, **request: Any) -> M:
-        return _read(kind, self._send(method, path, **request).text)
+    def _call(self, kind: type[M], method: str, path: str, attempts: int | None = None, **request: Any) -> M:
+        return _read(kind, self._send(method, path, attempts, **request).text)
 
-    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, attempts: int | None = None, **request: Any) -> httpx.Response:
         for attempt in Retrying(
             retry=retry_if_exception_type(Unreachable),
-            stop=stop_after_attempt(self._attempts),
+            stop=stop_after_attempt(attempts or self._attempts),
             wait=self._wait,
             reraise=True,
         ):

@@ -8,6 +8,7 @@ A command that fails is answered with `{"cmd": .., "error": ..}`; the next one m
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -132,7 +133,9 @@ class Deployed:
     def _installed(self, adapter: str | None) -> Path | None:
         if adapter is None:
             return None
-        return install(self.state.adapter(self.api, adapter), self.state.root / "installed" / adapter)
+        archive = self.state.adapter(self.api, adapter)
+        shutil.rmtree(self.state.root / "installed", ignore_errors=True)
+        return install(archive, self.state.root / "installed" / adapter)
 
     def _answers(self, examples: list[Example]) -> Iterator[tuple[Example, Item, str]]:
         for begin in range(0, len(examples), IMAGES_PER_BATCH):

@@ -22,13 +22,16 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from .api import Api
 from .engine.training import Score, Scores
 from .files import write_atomically
+
+ADAPTERS_KEPT: Final = 4
+"""Archives kept in the cache, the newest ones."""
 
 
 class StateError(Exception):
@@ -77,6 +80,8 @@ class State:
                 return data
         data = api.adapter(digest)
         write_atomically(path, data)
+        for old in sorted(path.parent.glob("*.tar"), key=lambda one: one.stat().st_mtime)[:-ADAPTERS_KEPT]:
+            old.unlink(missing_ok=True)
         return data
 
     def begin(self, identity: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from random import Random
 
@@ -41,18 +41,30 @@ def near_misses(answer: str) -> Iterator[str]:
                 )
 
 
-def pairs_of(examples: list[Example], groups: int, per_group: int, seed: int = 0) -> list[PairLine]:
-    """The pairs of up to `groups` questions, at most `per_group` for each."""
+def pairs_of(
+    examples: list[Example],
+    groups: int,
+    per_group: int,
+    seed: int = 0,
+    own: Callable[[Item], str] = lambda item: item.answer,
+) -> list[PairLine]:
+    """The pairs of up to `groups` questions, at most `per_group` for each.
+
+    `own` is what the model answers itself: where it is wrong, it is the first rejection.
+    """
     rng = Random(seed)
     items = [item for example in examples for item in example.items]
     pairs: list[PairLine] = []
     for item in rng.sample(items, len(items)):
-        wrong = list(dict.fromkeys(near_misses(item.answer)))
+        wrong = [one for one in dict.fromkeys(near_misses(item.answer)) if one != own(item)]
+        wrong = rng.sample(wrong, len(wrong))
+        if own(item) != item.answer:
+            wrong.insert(0, own(item))
         if not wrong or groups == 0:
             continue
         groups -= 1
         group = sha256(f"{item.image_sha256}{item.question}".encode()).hexdigest()[:32]
-        for k, rejected in enumerate(rng.sample(wrong, min(per_group, len(wrong)))):
+        for k, rejected in enumerate(wrong[:per_group]):
             pairs.append(
                 PairLine(
                     id=sha256(f"{group}{k}".encode()).hexdigest()[:32],

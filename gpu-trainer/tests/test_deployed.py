@@ -172,6 +172,7 @@ def test_an_api_that_is_away_is_answered_not_fatal(fake: WholeApi, deployed: Dep
 )
 def test_a_wrong_start_is_one_clear_line_and_code_2(arguments, words: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("NEARMISS_KEY", KEY)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     given = ["deployed", "--api", "http://127.0.0.1:1", "--model", str(MINIATURE), "--state", str(tmp_path), *arguments]
     assert main(given) == 2
     captured = capsys.readouterr()

@@ -173,7 +173,7 @@ SIZES = {
     "object": 145,
     "spatial": 96,
 }
-GATES = 400
+GATES = 250
 
 
 def verdicts(gain: dict[str, float], churn: float = 0.03) -> dict[str, float]:

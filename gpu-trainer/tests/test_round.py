@@ -21,9 +21,11 @@ from fake_api import KEY, FakeApi, serving
 from nearmiss.api import Api, ApiError, LeaseLost
 from nearmiss.contract import RefusedPair, ScoredPair, TrainingPolicy
 from nearmiss.engine.training import Preempted, Trainer
+from nearmiss.miniature.model import Miniature
 from nearmiss.recipe import BadConfiguration, parse_overrides
 from nearmiss.round import NothingToTrain, Options, run_round
 from nearmiss.state import State, StateError
+from nearmiss.worlds import Example
 from tiny import make_vlm
 
 ROOT = Path(__file__).parent.parent
@@ -124,7 +126,9 @@ def test_the_next_round_starts_from_the_champion(fake: FakeApi, model: Path, tmp
     after = {pair: report.chosen_after for pair, report in fake.reports.items() if isinstance(report, ScoredPair)}
     fake.champion = first["adapter"]
     fake.reports.clear()
-    second = run(fake, model, tmp_path / "b", recipe={"lora_rank": "8"})
+    progress = Recorder()
+    second = run(fake, model, tmp_path / "b", progress, recipe={"lora_rank": "8"})
+    assert next(measured["margin"] for phase, step, measured in progress.lines if phase == "train") == 0.0
     for pair, report in fake.reports.items():
         assert isinstance(report, ScoredPair)
         assert report.chosen_before == pytest.approx(after[pair], abs=1e-3)
@@ -300,15 +304,29 @@ def test_one_round_at_a_time_on_a_state_folder(tmp_path: Path) -> None:
         pass
 
 
+def own_answers(examples: list[Example]) -> dict[tuple[str, str], str]:
+    """What the miniature says, by image and question."""
+    said = Miniature.load(MINIATURE).answer(
+        [example.png for example in examples], [[item.question for item in example.items] for example in examples]
+    )
+    return {
+        (example.image_sha256, item.question): text
+        for example, texts in zip(examples, said, strict=True)
+        for item, text in zip(example.items, texts, strict=True)
+    }
+
+
 def test_a_planted_bad_round_is_rejected_although_its_pairs_look_better(tmp_path: Path) -> None:
-    """Learning rate 3e-3 without an anchor, on the miniature itself: the margin rises, the answers break."""
-    trained, judged = scenes(0, 40), scenes(1, 40)
-    fake = FakeApi(pairs_of(trained, 240, 2), gate_of(judged, 420), images_of(trained, judged))
+    """Learning rate 3e-3 without an anchor, on the miniature and its own mistakes: margins rise, answers break."""
+    trained, judged = scenes(0, 20), scenes(1, 28)
+    own = own_answers(trained)
+    pairs = pairs_of(trained, 160, 2, own=lambda item: own[item.image_sha256, item.question])
+    fake = FakeApi(pairs, gate_of(judged, 300), images_of(trained, judged))
     fake.training = TrainingPolicy(groups_per_step=8)
     with serving(fake):
-        bad = run(fake, MINIATURE, tmp_path, recipe=parse_overrides(["learningRate=3e-3", "anchor=0"]))
+        bad = run(fake, MINIATURE, tmp_path, recipe=parse_overrides(["learningRate=3e-3", "anchor=0", "epochs=3"]))
     assert bad["marginAfter"] > bad["marginBefore"] + 1
-    assert bad["rewardAccuracyAfter"] >= bad["rewardAccuracyBefore"]
+    assert bad["rewardAccuracyAfter"] > bad["rewardAccuracyBefore"]
     assert bad["verdict"] == "rejected"
     assert bad["gate"]["all"]["broken"] > bad["gate"]["all"]["fixed"]
     assert fake.champion is None
@@ -316,9 +334,9 @@ def test_a_planted_bad_round_is_rejected_although_its_pairs_look_better(tmp_path
 
 def test_a_good_round_is_promoted(tmp_path: Path) -> None:
     """Judged on the very questions it was trained on, the miniature can not but get better."""
-    trained = scenes(0, 16)
-    fake = FakeApi(pairs_of(trained, 192, 1), gate_of(trained, 192), images_of(trained))
-    fake.training = TrainingPolicy(learning_rate=2e-3, epochs=2, groups_per_step=12)
+    trained = scenes(0, 10)
+    fake = FakeApi(pairs_of(trained, 120, 1), gate_of(trained, 120), images_of(trained))
+    fake.training = TrainingPolicy(learning_rate=2e-3, epochs=2, groups_per_step=8)
     with serving(fake):
         summary = run(fake, MINIATURE, tmp_path)
     assert summary["verdict"] == "promoted", summary["gate"]["reasons"]

@@ -20,6 +20,9 @@ const TAIL_LINES = 5;
 /** Exit code of the Python commands for a mistake of the caller. */
 const USAGE_EXIT = 2;
 
+/** The child understood the command and cannot do it; it goes on. */
+export class CommandRefused extends Error {}
+
 /** A Python command of the trainer that speaks JSON lines on standard output. */
 export class PythonChild {
   readonly #child: ChildProcess;
@@ -72,7 +75,7 @@ export class PythonChild {
   async ask<T>(command: object): Promise<T> {
     this.tell(command);
     const answer = await this.next<T & { error?: string }>();
-    if (answer.error !== undefined) throw new Error(answer.error);
+    if (answer.error !== undefined) throw new CommandRefused(answer.error);
     return answer;
   }
 

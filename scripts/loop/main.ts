@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { type Edge, serveEdge } from "../edge/serve.ts";
 import { UsageError } from "../usage-error.ts";
 import { OperatorApi } from "./api.ts";
-import { PythonChild } from "./child.ts";
+import { CommandRefused, PythonChild } from "./child.ts";
 import { checkWorldData, HELP, type Options, parseOptions } from "./options.ts";
 import { changePolicy } from "./policy.ts";
 import type { HeldOut } from "./record.ts";
@@ -100,7 +100,14 @@ async function run(options: Options, state: LoopState, edge: Edge): Promise<numb
   const first = state.rounds.length;
   for (let round = first; round < first + options.rounds; round++) {
     say(`\nround ${round + 1} of ${first + options.rounds}`);
-    const record = await turn(loop, round, now);
+    const record = await turn(loop, round, now).catch((error) => {
+      if (error instanceof CommandRefused) return error;
+      throw error;
+    });
+    if (record instanceof CommandRefused) {
+      say(`The client stops here: ${record.message}`);
+      break;
+    }
     state.rounds.push(record);
     saveState(options.state, state);
     say(roundTable(record));

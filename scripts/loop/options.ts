@@ -11,7 +11,7 @@ export const HELP = `npm start -- [options]
   --seed S               seed of the world, the plans and the training (0)
   --world scenes|nlvr    generated scenes, or the real images of NLVR (scenes)
   --data PATH            folder of the world's data (nlvr: the one with dev/ and test/)
-  --images N             images the deployed model is asked about per round (scenes 300, nlvr 600)
+  --images N             images the deployed model is asked about per round (scenes 300, nlvr 320)
   --port P               port of the edge, 0 for a free one (8787)
   --state PATH           where the state lives (.nearmiss)
   --policy KEY=VALUE     change the policy, for example training.objective=sft (repeatable)
@@ -20,7 +20,7 @@ export const HELP = `npm start -- [options]
 `;
 
 export const WORLDS = ["scenes", "nlvr"] as const;
-const IMAGES_PER_ROUND = { scenes: 300, nlvr: 600 } as const;
+const IMAGES_PER_ROUND = { scenes: 300, nlvr: 320 } as const;
 const MAX_SEED = 0xffffffff;
 
 export interface Options {

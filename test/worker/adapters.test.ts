@@ -53,7 +53,10 @@ describe("upload", () => {
   const stream = () => {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const writer = writable.getWriter();
-    void writer.write(bytes).then(() => writer.close(), () => undefined);
+    void writer.write(bytes).then(
+      () => writer.close(),
+      () => undefined,
+    );
     return readable;
   };
 

@@ -111,7 +111,7 @@ export interface PairFixture {
 }
 
 /** The id that the fixture's pair has: its job's. */
-export function pairId(pair: Pick<PairFixture, "source" | "level" | "errorType">): string {
+function pairId(pair: Pick<PairFixture, "source" | "level" | "errorType">): string {
   return `${pair.source}-${pair.errorType ?? "count-near"}-${pair.level ?? 3}`;
 }
 
@@ -182,7 +182,7 @@ export async function storeJobs(jobs: readonly JobFixture[]): Promise<string[]> 
 }
 
 /** The tick that fixtures' jobs belong to. */
-export async function storeTick(): Promise<void> {
+async function storeTick(): Promise<void> {
   const { version } = await currentPolicy(env.DB);
   await env.DB.prepare(
     `INSERT INTO ticks (id, slot, at, policy_version, seed, inputs, inputs_sha256, plan, plan_sha256, jobs)
@@ -258,4 +258,48 @@ export async function rows<T>(sql: string, ...params: (string | number | null)[]
       .bind(...params)
       .all<T>()
   ).results;
+}
+
+/**
+ * The database, interrupted once: `action` happens just before the statement that contains `fragment` runs, alone or in a
+ * batch. So a test decides what comes between a room's reading and its writing.
+ */
+export function interrupted(fragment: string, action: () => Promise<unknown>): D1Database {
+  const originals = new WeakMap<object, D1PreparedStatement>();
+  let pending = true;
+  const interrupt = async (matches: boolean) => {
+    if (!matches || !pending) return;
+    pending = false;
+    await action();
+  };
+  const watch = (statement: D1PreparedStatement): D1PreparedStatement => {
+    const watched = new Proxy(statement, {
+      get(target, name) {
+        const value = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        if (name === "bind") return (...params: unknown[]) => watch(target.bind(...params));
+        return async (...args: unknown[]) => {
+          await interrupt(true);
+          return value.apply(target, args);
+        };
+      },
+    });
+    originals.set(watched, statement);
+    return watched;
+  };
+  return new Proxy(env.DB, {
+    get(target, name) {
+      if (name === "prepare") {
+        return (sql: string) => (sql.includes(fragment) ? watch(target.prepare(sql)) : target.prepare(sql));
+      }
+      if (name === "batch") {
+        return async (statements: D1PreparedStatement[]) => {
+          await interrupt(statements.some((statement) => originals.has(statement)));
+          return target.batch(statements.map((statement) => originals.get(statement) ?? statement));
+        };
+      }
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }

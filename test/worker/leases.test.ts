@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ClaimedRound } from "../../shared/contracts/training.ts";
 import { onCron } from "../../workers/scheduler/cron.ts";
-import { emptyLoop, RecordingQueue, rows, setPolicy } from "./fixtures.ts";
+import { claimRound as claimNext } from "../../workers/training/claim.ts";
+import { emptyLoop, interrupted, RecordingQueue, rows, setPolicy } from "./fixtures.ts";
 import {
   claim,
   claimRound,
@@ -63,9 +64,17 @@ describe("claim", () => {
     expect(await livePairs()).toHaveLength(10);
   });
 
+  test("one trainer whose other claim got through meanwhile is given that round, not a second one", async () => {
+    await storeReady("s", 40);
+    const db = interrupted("FROM regions WHERE backlog", () => claim(key, "same"));
+    const claimed = await claimNext({ DB: db }, { kind: "system", scopes: ["train"] }, "same", Date.now());
+    expect(claimed.round).toMatchObject({ resumed: true, lease: { fence: 2 } });
+    expect(await rows("SELECT id FROM leases")).toHaveLength(1);
+  });
+
   test("too few pairs: nothing is leased and the reason has the numbers", async () => {
     await storeReady("s", 1);
-    expect(await claim(key, "t")).toEqual({ round: null, reason: "1 pairs are ready, a round needs 2." });
+    expect(await claim(key, "t")).toEqual({ round: null, reason: "A round needs 2 pairs, 1 are waiting." });
     expect(await rows("SELECT id FROM rounds")).toEqual([]);
     expect(await rows("SELECT id FROM leases")).toEqual([]);
     expect(await rows("SELECT id FROM pairs WHERE state <> 'ready'")).toEqual([]);
@@ -275,7 +284,7 @@ describe("any order of events", () => {
           await emptyLoop();
           await setPolicy({ training: { minPairs: 2, maxPairs: 10, regionCapShare: 1 } });
         }),
-      { numRuns: 6 },
+      { numRuns: 10 },
     );
   });
 

@@ -9,9 +9,11 @@ import { onEditMessages } from "../../workers/editor/consumer.ts";
 import { runTick } from "../../workers/scheduler/tick.ts";
 import type { ReadyPair } from "../../workers/store/pairs.ts";
 import { type BatchLimits, chooseBatch, POLARITY_SLACK_PAIRS, regionCap } from "../../workers/training/batch.ts";
+import { completeRound } from "../../workers/training/complete.ts";
 import {
   emptyLoop,
   imageOf,
+  interrupted,
   RecordingQueue,
   rows,
   setPolicy,
@@ -144,6 +146,17 @@ describe("the batch", () => {
     expect(no).toBe(10);
     expect(yes).toBeGreaterThanOrEqual(10);
     expect(yes - no).toBeLessThanOrEqual(POLARITY_SLACK_PAIRS);
+  });
+
+  test("finds the few pairs that are ready behind a backlog that other trainers hold", async () => {
+    await setPolicy({ training: { minPairs: 100, maxPairs: 150 } });
+    await storeReady("held", 300);
+    for (const trainer of ["a", "b"]) expect((await claimRound(key, trainer)).batch.pairs).toBe(150);
+    const kind = { task: "colour", errorType: "attribute" } as const;
+    const numbers = Array.from({ length: 120 }, (_, i) => i);
+    await storeSources(numbers.map((i) => ({ ...kind, id: `s${i}` })));
+    await storePairs(numbers.map((i) => ({ ...kind, source: `s${i}` })));
+    expect((await claimRound(key, "c")).batch.pairs).toBe(120);
   });
 
   test("leaves out pairs trained often enough, with a missing image, or on a held-out or mixed prompt", async () => {
@@ -460,6 +473,70 @@ describe("complete", () => {
     expect((await region()).backlog).toBe(14);
   });
 
+  describe("what comes between reading and writing", () => {
+    const actor = { kind: "system", scopes: ["train"] } as const;
+    const completing = "UPDATE rounds SET state = 'completed'";
+
+    async function reported() {
+      const ids = await storeReady("s", 4);
+      const round = await claimRound(key, "t");
+      await expectJson(await onRound(key, round, "POST", "reports", { reports: ids.map((id) => scored(id)) }));
+      const adapter = await uploadAdapter(key, "mine");
+      const holder = { roundId: round.id, leaseId: round.lease.id, fence: round.lease.fence };
+      return { round, adapter, holder, manifest: manifestOf(round) };
+    }
+
+    test("another champion: the promotion is turned down", async () => {
+      const { adapter, holder, manifest } = await reported();
+      const other = await uploadAdapter(key, "other");
+      const db = interrupted(completing, () =>
+        env.DB.prepare("UPDATE pointers SET adapter = ?1, updated_at = 5 WHERE name = 'champion'").bind(other).run(),
+      );
+      const request = { adapter, manifest, gate: gateOf("promoted"), metrics: {} };
+      const completed = await completeRound({ DB: db }, actor, holder, request, Date.now());
+      expect(completed).toEqual({ verdict: "rejected", champion: other });
+      expect(await rows("SELECT DISTINCT state, trainings FROM pairs")).toEqual([{ state: "ready", trainings: 0 }]);
+    });
+
+    test("another round's measurements: this one learns on top of them", async () => {
+      const { holder } = await reported();
+      const db = interrupted(completing, () =>
+        env.DB.prepare("UPDATE regions SET scored = 50, ability_mean = 3, ability_var = 0.05").run(),
+      );
+      const request = { adapter: null, manifest: null, gate: gateOf("rejected"), metrics: {} };
+      await completeRound({ DB: db }, actor, holder, request, Date.now());
+      const learnt = await region();
+      expect(learnt.scored).toBe(54);
+      expect(learnt.ability_mean).toBeGreaterThan(2.5);
+    });
+
+    test("the editor's results: none of them is forgotten", async () => {
+      const { holder } = await reported();
+      await env.DB.prepare("UPDATE region_levels SET attempted = 10, refused = 5 WHERE level = 3").run();
+      const db = interrupted(completing, () =>
+        env.DB.prepare(
+          "UPDATE region_levels SET attempted = attempted + 4, refused = refused + 1 WHERE level = 3",
+        ).run(),
+      );
+      const request = { adapter: null, manifest: null, gate: gateOf("rejected"), metrics: {} };
+      await completeRound({ DB: db }, actor, holder, request, Date.now());
+      expect(await rows("SELECT attempted, refused FROM region_levels WHERE level = 3")).toEqual([
+        { attempted: 13, refused: 5.5 },
+      ]);
+    });
+
+    test("the end of the lease: nothing changes, and the holder is late", async () => {
+      const { round, adapter, holder, manifest } = await reported();
+      const db = interrupted(completing, () => claimRound(key, "t"));
+      const request = { adapter, manifest, gate: gateOf("promoted"), metrics: {} };
+      await expect(completeRound({ DB: db }, actor, holder, request, Date.now())).rejects.toMatchObject({
+        code: "conflict",
+      });
+      expect(await rows("SELECT DISTINCT state FROM pairs")).toEqual([{ state: "leased" }]);
+      expect(await rows("SELECT state FROM rounds WHERE id = ?1", round.id)).toEqual([{ state: "claimed" }]);
+    });
+  });
+
   describe("a promotion that its own numbers do not allow is refused with 422, naming the field, and changes nothing", () => {
     const all = gateOf("promoted").all;
     const cases: [string, string[], (adapter: string, manifest: ReturnType<typeof manifestOf>) => object][] = [
@@ -496,7 +573,7 @@ describe("complete", () => {
     });
   });
 
-  test("an adapter that another round ended with cannot be this round's", async () => {
+  test("the champion's bytes cannot be promoted again", async () => {
     await setPolicy({ training: { maxPairs: 2 } });
     await storeReady("s", 4);
     await promote(key, await claimRound(key, "one"), "same");
@@ -504,10 +581,23 @@ describe("complete", () => {
     expect((await expectError(response, 422)).details?.map(({ path }) => path)).toEqual(["adapter"]);
   });
 
+  test("an adapter that was rejected may come again from the same batch, and be promoted then", async () => {
+    await storeReady("s", 2);
+    const first = await claimRound(key, "t");
+    const adapter = await uploadAdapter(key, "same");
+    const rejected = { adapter, manifest: manifestOf(first), gate: gateOf("rejected"), metrics: {} };
+    await expectJson(await complete(first, rejected));
+    const second = await claimRound(key, "t");
+    expect(second.batch).toEqual(first.batch);
+    const { response } = await promote(key, second, "same");
+    expect(await expectJson(response)).toEqual({ verdict: "promoted", champion: adapter });
+    expect(await rows("SELECT state, round_id FROM adapters")).toEqual([{ state: "champion", round_id: second.id }]);
+  });
+
   test("nothing is left to claim when everything is trained", async () => {
     await storeReady("s", 4);
     await promote(key, await claimRound(key, "t"), "one");
-    expect(await claim(key, "t")).toEqual({ round: null, reason: "0 pairs are ready, a round needs 2." });
+    expect(await claim(key, "t")).toEqual({ round: null, reason: "A round needs 2 pairs, 0 are waiting." });
     const [row] = await rows<{ n: number }>("SELECT count(*) AS n FROM leases WHERE state = 'live'");
     expect(row?.n).toBe(0);
     expect(

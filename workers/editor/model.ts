@@ -78,7 +78,7 @@ async function ask(
   timeoutMs: number,
   repair: Repair | undefined,
 ): Promise<ModelReply> {
-  // One limit for everything, the body's arrival and the retries too; the SDK's own ends with the headers.
+  // One limit for everything: the SDK's own begins anew with every retry.
   const signal = AbortSignal.timeout(timeoutMs);
   let completion: OpenAI.ChatCompletion;
   try {

@@ -9,7 +9,6 @@ const OWN_LEVEL = 4;
 /** One edit of one source. */
 export interface Order {
   readonly sourceId: string;
-  readonly jobsBefore: number;
   readonly region: string;
   readonly errorType: string;
   readonly level: number;
@@ -90,7 +89,7 @@ class Candidate {
     const { errorType } = region;
     this.#room -= 1;
     this.#ordered.add(`${errorType}/${level}`);
-    return { sourceId: this.source.id, jobsBefore: this.source.jobs, region: regionKey(region), errorType, level };
+    return { sourceId: this.source.id, region: regionKey(region), errorType, level };
   }
 }
 

@@ -6,15 +6,10 @@ export interface AdapterRow {
   readonly sha256: string;
   readonly bytes: number;
   readonly state: "uploaded" | "candidate" | "champion" | "previous" | "rejected";
-  /** The round that ended with it; null until then. */
-  readonly roundId: string | null;
 }
 
 export async function findAdapter(db: D1Database, sha256: string): Promise<AdapterRow | null> {
-  return db
-    .prepare("SELECT sha256, bytes, state, round_id AS roundId FROM adapters WHERE sha256 = ?1")
-    .bind(sha256)
-    .first<AdapterRow>();
+  return db.prepare("SELECT sha256, bytes, state FROM adapters WHERE sha256 = ?1").bind(sha256).first<AdapterRow>();
 }
 
 /** Records that the adapter's bytes are stored; again is the same as once. */
@@ -77,7 +72,7 @@ export function promote(db: D1Database, guard: Guard, promotion: Promotion): D1P
 }
 
 /** True while the pointers are as they were read; for statements that move them. */
-export function pointersStand(read: Pointers): Guard {
+function pointersStand(read: Pointers): Guard {
   return {
     sql: `EXISTS (SELECT 1 FROM pointers WHERE name = 'champion' AND adapter IS ?1 AND updated_at = ?2)`,
     params: [read.champion, read.updatedAt],

@@ -17,15 +17,6 @@ export function holderParams(holder: Holder, now: number): [string, string, numb
   return [holder.leaseId, holder.roundId, holder.fence, now];
 }
 
-/** Whether the holder still holds its round. */
-export async function isHeld(db: D1Database, holder: Holder, now: number): Promise<boolean> {
-  const row = await db
-    .prepare(`SELECT ${HOLDS} AS held`)
-    .bind(...holderParams(holder, now))
-    .first<{ held: number }>();
-  return row?.held === 1;
-}
-
 /**
  * Ends every lease whose time is up: its pairs are ready again, its round is expired.
  * @returns how many leases ended

@@ -65,8 +65,6 @@ export async function editableOf(
 export interface NewJob {
   readonly id: string;
   readonly sourceId: string;
-  /** The source's jobs when it was chosen: if there are others by now, somebody else chose it too. */
-  readonly jobsBefore: number;
   readonly region: string;
   readonly errorType: string;
   readonly level: number;
@@ -147,7 +145,7 @@ function insertJobs(db: D1Database, tick: NewTick, orders: string): D1PreparedSt
       `INSERT INTO edit_jobs (id, tick_id, source_id, region, error_type, level, state, created_at)
        SELECT o.value ->> 'id', ?2, s.id, o.value ->> 'region', o.value ->> 'errorType', o.value ->> 'level', 'queued', ?3
        FROM json_each(?1) o
-       CROSS JOIN sources s ON s.id = o.value ->> 'sourceId' AND s.jobs = o.value ->> 'jobsBefore' AND s.split = 'train'
+       CROSS JOIN sources s ON s.id = o.value ->> 'sourceId' AND s.split = 'train'
        WHERE true ON CONFLICT DO NOTHING`,
     )
     .bind(orders, tick.id, tick.at);

@@ -7,6 +7,7 @@ import { sha256Hex } from "../http/hash.ts";
 import { expireLeases, liveLeaseOf, takeOver } from "../store/leases.ts";
 import {
   backlogs,
+  type QueueHead,
   type ReadyPair,
   type RegionBacklog,
   readyPairs,
@@ -24,6 +25,9 @@ const BATCH_PAIRS = 20_000;
 /** Ready pairs looked at for each pair of a region's share, so that caps and balance leave a choice. */
 const HEAD_FACTOR = 1.5;
 const HEAD_FLOOR_PAIRS = 8;
+/** How much more is looked at when caps, balance or other trainers' leases left less than this share of a batch. */
+const HEAD_GROWTH = 4;
+const FULL_SHARE = 0.9;
 
 export type Claim =
   | { readonly round: ClaimedRound }
@@ -67,8 +71,9 @@ async function resume(db: D1Database, trainer: string, now: number): Promise<Cla
 async function claimNew(db: D1Database, trainer: string, now: number): Promise<Claim | "taken"> {
   const policy = await currentPolicy(db);
   const { training, gate } = policy.document;
-  const { pairs, ready } = await choosePairs(db, training);
-  if (pairs.length < training.minPairs) return { round: null, reason: tooFew(pairs.length, ready, training.minPairs) };
+  const choice = await choosePairs(db, training);
+  const { pairs } = choice;
+  if (pairs.length < training.minPairs) return { round: null, reason: tooFew(choice, training.minPairs) };
 
   const pairIds = pairs.map(({ id }) => id).sort();
   const batchSha256 = await sha256Hex(pairIds.join("\n"));
@@ -97,36 +102,56 @@ async function claimNew(db: D1Database, trainer: string, now: number): Promise<C
   };
 }
 
-/** The best batch there is now, and how many ready pairs it was chosen from. */
-async function choosePairs(db: D1Database, training: TrainingPolicy): Promise<{ pairs: ReadyPair[]; ready: number }> {
+interface Choice {
+  readonly pairs: readonly ReadyPair[];
+  /** All that are ready, or leased and not trained on yet. */
+  readonly waiting: number;
+}
+
+/** The best batch there is now. Looks at the heads of the regions' queues, and further only if these give too little. */
+async function choosePairs(db: D1Database, training: TrainingPolicy): Promise<Choice> {
   const limits: BatchLimits = {
     maxPairs: Math.min(training.maxPairs, BATCH_PAIRS),
     regionCapShare: training.regionCapShare,
   };
   const regions = await backlogs(db);
   const waiting = sum(regions);
-  if (waiting < training.minPairs) return { pairs: [], ready: waiting };
-  const heads = regions.map(({ region, backlog }) => ({ region, limit: headOf(backlog, waiting, limits) }));
-  const sources = await readySources(db, heads, training.maxTrainings);
-  let ready = await readyPairs(db, sources, training.maxTrainings);
-  for (;;) {
-    const pairs = chooseBatch(ready, regions, limits);
-    const unfit = new Set(await unfitSources(db, [...new Set(pairs.map(({ sourceId }) => sourceId))]));
-    if (unfit.size === 0) return { pairs, ready: ready.length };
-    ready = ready.filter(({ sourceId }) => !unfit.has(sourceId));
+  if (waiting < training.minPairs) return { pairs: [], waiting };
+  for (let factor = HEAD_FACTOR; ; factor *= HEAD_GROWTH) {
+    const heads = regions.map(({ region, backlog }) => {
+      const share = (limits.maxPairs * backlog) / Math.max(waiting, limits.maxPairs);
+      const most = Math.min(backlog, regionCap(limits));
+      return { region, limit: Math.min(Math.ceil(share * factor) + HEAD_FLOOR_PAIRS, most), most };
+    });
+    const pairs = await chooseFrom(db, heads, regions, limits, training.maxTrainings);
+    const full = pairs.length >= FULL_SHARE * limits.maxPairs;
+    if (full || heads.every(({ limit, most }) => limit === most)) return { pairs, waiting };
   }
 }
 
-function headOf(backlog: number, waiting: number, limits: BatchLimits): number {
-  const share = (limits.maxPairs * backlog) / Math.max(waiting, limits.maxPairs);
-  return Math.min(Math.ceil(share * HEAD_FACTOR) + HEAD_FLOOR_PAIRS, regionCap(limits));
+async function chooseFrom(
+  db: D1Database,
+  heads: readonly QueueHead[],
+  regions: readonly RegionBacklog[],
+  limits: BatchLimits,
+  maxTrainings: number,
+): Promise<ReadyPair[]> {
+  const sources = await readySources(db, heads, maxTrainings);
+  let ready = await readyPairs(db, sources, maxTrainings);
+  for (;;) {
+    const pairs = chooseBatch(ready, regions, limits);
+    const unfit = new Set(await unfitSources(db, [...new Set(pairs.map(({ sourceId }) => sourceId))]));
+    if (unfit.size === 0) return pairs;
+    ready = ready.filter(({ sourceId }) => !unfit.has(sourceId));
+  }
 }
 
 function sum(regions: readonly RegionBacklog[]): number {
   return regions.reduce((total, { backlog }) => total + backlog, 0);
 }
 
-function tooFew(chosen: number, ready: number, minPairs: number): string {
-  if (ready < minPairs) return `${ready} pairs are ready, a round needs ${minPairs}.`;
-  return `A balanced batch of ${chosen} pairs can be made from ${ready} ready ones, a round needs ${minPairs}.`;
+function tooFew({ pairs, waiting }: Choice, minPairs: number): string {
+  if (waiting < minPairs) return `A round needs ${minPairs} pairs, ${waiting} are waiting.`;
+  const limits = "other rounds, the caps and the balance of yes and no";
+  return `A round needs ${minPairs} pairs; of ${waiting} that are waiting, ${limits} leave ${pairs.length}.`;
 }

@@ -7,6 +7,9 @@ import type { AdapterRow } from "../store/adapters.ts";
 /** Reasons that a gate result can hold. */
 const MAX_REASONS = 50;
 
+/** States of adapters that were promoted before. (A rejected one may come again: the same batch and seed give the same bytes.) */
+const CHAMPIONS: readonly AdapterRow["state"][] = ["champion", "previous"];
+
 export type Completion = z.infer<typeof completeRequest>;
 
 /** What the server knows of the round that is to be completed. */
@@ -37,7 +40,9 @@ function adapterProblems({ adapter, manifest, gate }: Completion, round: RoundFa
   if (!round.adapter) return [{ path: "adapter", message: "was not uploaded" }];
   if (manifest === null) return [{ path: "manifest", message: "must be given with an adapter" }];
   return [
-    ...(round.adapter.roundId !== null ? [{ path: "adapter", message: "is the result of another round" }] : []),
+    ...(gate.verdict === "promoted" && CHAMPIONS.includes(round.adapter.state)
+      ? [{ path: "adapter", message: "is or was the champion" }]
+      : []),
     ...(manifest.parent !== round.reference
       ? [{ path: "manifest.parent", message: "is not the round's reference" }]
       : []),
