@@ -1,4 +1,4 @@
-"""The loop: margins start at exactly 0, a cut leaves no trace, grouping and batching change nothing but speed."""
+"""The loop: margins start at exactly 0, a cut leaves no trace, every prompt weighs the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nearmiss.contract import TrainingPolicy
 from nearmiss.engine.adapters import Adapter
 from nearmiss.engine.groups import Group
 from nearmiss.engine.model import Vlm
-from nearmiss.engine.plan import by_length, make_plan
+from nearmiss.engine.plan import Plan, by_length, make_plan
 from nearmiss.engine.training import Diverged, Scores, Trainer, learning_rate, score
 from tiny import make_groups, make_vlm
 
@@ -73,26 +73,44 @@ def test_going_on_after_a_cut_equals_the_undisturbed_run_bit_for_bit(cut: int) -
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_one_group_of_three_trains_like_three_groups_of_one() -> None:
-    """Grouping changes the speed, never the loss: every pair weighs the same."""
+def gradients_of(steps: list[list[Group]]) -> list[torch.Tensor]:
+    """The gradients of one step that takes its groups in these batches."""
+    vlm = make_vlm(seed=5, scale=3.0)
+    adapter = Adapter.attach(vlm, 4, seed=1)
+    batches = tuple(map(tuple, steps))
+    plan = Plan(scoring=batches, steps=(batches,))
+    next(Trainer(vlm, adapter, plan, score(vlm, plan.scoring), RECIPE).steps())
+    return [parameter.grad.clone() for parameter in adapter.parameters() if parameter.grad is not None]
 
-    def gradients(split: bool) -> list[torch.Tensor]:
-        recipe = RECIPE.model_copy(update={"groups_per_step": 1000, "epochs": 1})
-        vlm = make_vlm(seed=5, scale=3.0)
-        adapter = Adapter.attach(vlm, 4, seed=1)
-        groups = make_groups(vlm, 3, rejected=(3, 1, 2))
-        if split:
-            groups = [
-                Group(pair, (pair,), group.images, group.prompt, group.chosen, (rejected,))
-                for group in groups
-                for pair, rejected in zip(group.pair_ids, group.rejected, strict=True)
-            ]
-        plan = make_plan(groups, 1, 1000, seed=7)
-        trainer = Trainer(vlm, adapter, plan, score(vlm, plan.scoring), recipe)
-        next(trainer.steps())
-        return [parameter.grad.clone() for parameter in adapter.parameters() if parameter.grad is not None]
 
-    for one, other in zip(gradients(split=False), gradients(split=True), strict=True):
+def mean_of(parts: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    return [torch.stack(tensors).mean(0) for tensors in zip(*parts, strict=True)]
+
+
+def without_clipping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nearmiss.engine.training.GRADIENT_NORM_MAX", float("inf"))
+
+
+def test_every_prompt_weighs_the_same_and_every_pair_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_clipping(monkeypatch)
+    groups = make_groups(make_vlm(seed=5, scale=3.0), 3, rejected=(3, 1, 2))
+    alone = [
+        [
+            gradients_of([[Group(pair, (pair,), group.images, group.prompt, group.chosen, (rejected,))]])
+            for pair, rejected in zip(group.pair_ids, group.rejected, strict=True)
+        ]
+        for group in groups
+    ]
+    expected = mean_of([mean_of(pairs) for pairs in alone])
+    for one, other in zip(gradients_of([groups]), expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5, rtol=1e-3)
+    assert max(float(one.abs().max()) for one in expected) > 1e-3
+
+
+def test_batches_change_nothing_but_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_clipping(monkeypatch)
+    groups = make_groups(make_vlm(seed=5, scale=3.0), 5)
+    for one, other in zip(gradients_of([groups]), gradients_of([groups[:2], groups[2:]]), strict=True):
         assert torch.allclose(one, other, atol=1e-5, rtol=1e-3)
 
 

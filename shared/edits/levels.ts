@@ -27,6 +27,14 @@ const LEVELS_OF: Readonly<Record<ErrorType, readonly [Level, ...Level[]]>> = {
   "language-slip": [2, 4],
 };
 
+/** Types with one wrong answer to each right one, whatever the level: a flipped yes is the model's own mistake, if it made one. */
+const ONE_EDIT: ReadonlySet<ErrorType> = new Set(["negation"]);
+
+/** Whether every level of this type asks for the same edit. */
+export function hasOneEdit(errorType: ErrorType): boolean {
+  return ONE_EDIT.has(errorType);
+}
+
 /** The levels that have a meaning for an error type, rising. An off-by-one count is near by its name, a flipped yes is plain. */
 export function levelsOf(errorType: ErrorType): readonly [Level, ...Level[]] {
   return LEVELS_OF[errorType];

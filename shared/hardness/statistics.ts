@@ -12,8 +12,9 @@ import type { Difficulties, LevelState, RegionState } from "./state.ts";
 
 /** Failures that every region is taken to have per tick, so that a quiet one keeps some mass. */
 const FAILURE_PRIOR = 0.3;
-/** Weight of the newest observation in the moving averages of cost and of the chosen log-ratio. */
+/** Weight of the newest observation in the moving average of tokens per accepted pair, which the editor's writer keeps. */
 export const COST_WEIGHT = 0.2;
+/** The same for the chosen log-ratio. */
 const LOG_RATIO_WEIGHT = 0.3;
 /** Share of edit counts kept from round to round. */
 const ROUND_DECAY = 0.9;
@@ -31,26 +32,6 @@ export function endOfTick(
     exposures: decay * (region.exposures + region.newExposures),
     failureMass: decay * region.failureMass + (1 - decay) * (region.newFailures + FAILURE_PRIOR),
   };
-}
-
-/** What came of some edit jobs of one region at one level. */
-export interface EditResults {
-  readonly accepted: number;
-  readonly refused: number;
-  /** Tokens spent on all of them, refused ones too. */
-  readonly tokens: number;
-}
-
-/** A level's counts and the region's tokens per accepted pair after these results. */
-export function afterEdits(
-  level: LevelState,
-  costTokens: number,
-  { accepted, refused, tokens }: EditResults,
-): { level: LevelState; costTokens: number } {
-  const counted = { attempted: level.attempted + accepted + refused, refused: level.refused + refused };
-  if (accepted === 0) return { level: counted, costTokens };
-  const cost = tokens / accepted;
-  return { level: counted, costTokens: costTokens === 0 ? cost : (1 - COST_WEIGHT) * costTokens + COST_WEIGHT * cost };
 }
 
 /** What a round measured for one pair: summed log-probabilities in nats, and lengths in tokens. */

@@ -13,7 +13,7 @@ import {
   updateDifficulty,
 } from "../../shared/hardness/ability.ts";
 import { START_DIFFICULTY } from "../../shared/hardness/state.ts";
-import { afterEdits, afterRound, endOfTick, type PairScore, prefersChosen } from "../../shared/hardness/statistics.ts";
+import { afterRound, endOfTick, type PairScore, prefersChosen } from "../../shared/hardness/statistics.ts";
 import { regionKey } from "../../shared/taxonomy/taxonomy.ts";
 
 const mean = fc.double({ min: -MAX_ABILITY, max: MAX_ABILITY, noNaN: true });
@@ -158,13 +158,6 @@ describe("statistics", () => {
     let counts = { failures: 9, exposures: 9, failureMass: 9, newFailures: 0, newExposures: 0 };
     for (let tick = 0; tick < 200; tick++) counts = { ...counts, ...endOfTick(counts, DEFAULT_POLICY.scheduler) };
     expect(counts.failureMass).toBeCloseTo(0.3, 6);
-  });
-
-  test("edits count as tried, refused ones as refused, and the cost is per accepted pair", () => {
-    const first = afterEdits({ attempted: 4, refused: 1 }, 0, { accepted: 8, refused: 2, tokens: 12_000 });
-    expect(first).toEqual({ level: { attempted: 14, refused: 3 }, costTokens: 1_500 });
-    expect(afterEdits(first.level, 1_500, { accepted: 1, refused: 0, tokens: 2_500 }).costTokens).toBeCloseTo(1_700, 9);
-    expect(afterEdits(first.level, 1_500, { accepted: 0, refused: 3, tokens: 900 }).costTokens).toBe(1_500);
   });
 });
 

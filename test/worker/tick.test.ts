@@ -114,15 +114,17 @@ describe("a tick", () => {
     }
   });
 
-  test("the same slot again gives the stored plan, and orders nothing", async () => {
+  test("the same slot again gives the stored plan, orders nothing, and wakes what may have been lost", async () => {
     await storeCounts(30);
     const first = await tick("one", { seed: 7 });
     const jobs = await allJobs();
     const sent = queue.jobs.length;
-    const again = await tick("one", { seed: 8, now: 2 * HOUR_MS });
+    const again = await tick("one", { seed: 8 });
     expect(again).toEqual({ row: first.row, created: false });
-    expect(await allJobs()).toEqual(jobs);
     expect(queue.jobs).toHaveLength(sent);
+    expect(await tick("one", { seed: 8, now: first.row.at + HOUR_MS })).toEqual(again);
+    expect(await allJobs()).toEqual(jobs);
+    expect(queue.jobs.slice(sent).sort()).toEqual(jobs.map(({ id }) => id).sort());
   });
 
   test("ten at once for one slot: one plan, every job ordered and enqueued once", async () => {

@@ -1,6 +1,7 @@
 import type { EditorPolicy } from "../../shared/contracts/policy.ts";
+import { hasOneEdit } from "../../shared/edits/index.ts";
 import type { PlanLine } from "../../shared/hardness/state.ts";
-import { parseRegionKey, type Region, regionKey } from "../../shared/taxonomy/taxonomy.ts";
+import { type ErrorType, LEVELS, parseRegionKey, type Region, regionKey } from "../../shared/taxonomy/taxonomy.ts";
 import type { EditableSource } from "../store/ticks.ts";
 
 /** The level at which the model's own wrong answer is the rejected one. */
@@ -79,10 +80,11 @@ class Candidate {
   }
 
   /** Whether an edit of this kind can still be ordered. A level 4 edit needs a wrong answer of that very kind. */
-  takes(errorType: string, level: number): boolean {
+  takes(errorType: ErrorType, level: number): boolean {
     const { wrong, errorType: observed } = this.source;
     if (level === OWN_LEVEL && !(wrong && observed === errorType)) return false;
-    return this.#room > 0 && !this.#ordered.has(`${errorType}/${level}`);
+    const levels = hasOneEdit(errorType) ? LEVELS : [level];
+    return this.#room > 0 && !levels.some((one) => this.#ordered.has(`${errorType}/${one}`));
   }
 
   order(region: Region, level: number): Order {

@@ -7,6 +7,7 @@ import { parseRegionKey } from "../../shared/taxonomy/taxonomy.ts";
 import type { Env } from "../env.ts";
 import { ApiError } from "../http/errors.ts";
 import { sha256Hex } from "../http/hash.ts";
+import { queuedJobsOfTick } from "../store/jobs.ts";
 import { currentPolicy } from "../store/policy.ts";
 import {
   readStatistics,
@@ -30,6 +31,8 @@ import { wakeEditor } from "./queue.ts";
 
 /** Tries before a tick gives way to others that came between its reading and its writing. */
 const TICK_ATTEMPTS = 5;
+/** Age from which a tick that is asked for again wakes its queued jobs anew. */
+const WAKE_AGAIN_AGE_MS = 5_000;
 /** Hex digits of an edit job's id. */
 const JOB_ID_DIGITS = 32;
 /** Sources that a tick looks at in all, unless single regions could use more. */
@@ -62,7 +65,12 @@ export interface Tick {
 export async function runTick(env: TickEnv, request: TickRequest): Promise<Tick> {
   for (let attempt = 1; attempt <= TICK_ATTEMPTS; attempt++) {
     const stored = await findTickOfSlot(env.DB, request.slot);
-    if (stored) return { row: stored, created: false };
+    if (stored) {
+      // Who asks again after a while may have lost the messages: a job is done once however often it is woken.
+      const late = request.now - stored.at >= WAKE_AGAIN_AGE_MS;
+      if (late) await wakeEditor(env, await queuedJobsOfTick(env.DB, stored.id));
+      return { row: stored, created: false };
+    }
     const made = await tryTick(env, request);
     if (made) return { row: made, created: true };
   }

@@ -136,6 +136,15 @@ export async function forgottenJobs(db: D1Database, before: number, limit: numbe
   return found.results.map(({ id }) => id);
 }
 
+/** The tick's jobs that wait to be done. */
+export async function queuedJobsOfTick(db: D1Database, tickId: number): Promise<string[]> {
+  const found = await db
+    .prepare("SELECT id FROM edit_jobs WHERE tick_id = ?1 AND state = 'queued' ORDER BY rowid")
+    .bind(tickId)
+    .all<{ id: string }>();
+  return found.results.map(({ id }) => id);
+}
+
 /** How many of a tick's jobs have this state, reason and editor. */
 export interface JobCount {
   readonly state: "queued" | "accepted" | "refused" | "failed";

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..contract import TrainingPolicy
 from .adapters import Adapter
-from .groups import Group, GroupBatch, batch_groups
+from .groups import GroupBatch, batch_groups
 from .logprobs import answer_logprobs
 from .model import Vlm
 from .objectives import PairScores, pair_losses
@@ -125,18 +125,25 @@ class Trainer:
         self.done = state["done"]
 
     def _backward(self, step: GroupSets) -> dict[str, float]:
-        """Gradients of the step's loss, the mean over its pairs; its measurements."""
-        pairs = sum(len(group.pair_ids) for group in _flat(step))
+        """Gradients of the step's loss, the mean over its groups of the mean over each one's pairs; its measurements.
+
+        So every prompt weighs the same. Where pairs do, prompts that the model got wrong weigh twice, having its own
+        answer as one more rejection: on counts it then went from one too few to one too many.
+        """
+        count = sum(len(groups) for groups in step)
         totals = {"loss": 0.0, "margin": 0.0, "chosen_log_ratio": 0.0, "reward_accuracy": 0.0}
         for groups in step:
             batch = batch_groups(groups, self.vlm.pad_id)
             scores = self._pair_scores(batch, answer_logprobs(self.vlm, batch))
+            shares = [1 / (count * len(group.pair_ids)) for group in groups for _ in group.pair_ids]
+            weights = torch.tensor(shares, device=scores.chosen.device)
             losses = pair_losses(self.recipe.objective, scores, self.recipe.beta, self.recipe.anchor)
-            (losses.sum() / pairs).backward()  # type: ignore[no-untyped-call]
-            totals["loss"] += float(losses.detach().sum()) / pairs
-            totals["margin"] += float(scores.margin.detach().sum()) / pairs
-            totals["chosen_log_ratio"] += float(scores.chosen_log_ratio.detach().sum()) / pairs
-            totals["reward_accuracy"] += float((scores.chosen > scores.rejected).sum()) / pairs
+            loss = (weights * losses).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            totals["loss"] += float(loss.detach())
+            totals["margin"] += float((weights * scores.margin.detach()).sum())
+            totals["chosen_log_ratio"] += float((weights * scores.chosen_log_ratio.detach()).sum())
+            totals["reward_accuracy"] += float((weights * (scores.chosen > scores.rejected)).sum())
         return totals
 
     def _pair_scores(self, batch: GroupBatch, logprobs: Tensor) -> PairScores:
@@ -157,7 +164,3 @@ def _scores_of(batch: GroupBatch, logprobs: Tensor) -> Scores:
         pair: Score(sums[c], sums[r], tokens[c], tokens[r])
         for pair, c, r in zip(batch.pair_ids, chosen, rejected, strict=True)
     }
-
-
-def _flat(batches: Iterable[Iterable[Group]]) -> Iterator[Group]:
-    return (group for batch in batches for group in batch)
