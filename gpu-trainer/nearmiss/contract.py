@@ -62,19 +62,19 @@ class TrainingPolicy(Wire):
     """What a round does with its batch."""
 
     objective: str = "dpo"
-    beta: float = Field(default=0.1, gt=0, le=10)
+    beta: float = Field(default=0.5, gt=0, le=10)
     anchor: float = Field(default=1.0, ge=0, le=100)
-    learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    lora_rank: int = Field(default=8, ge=1, le=512)
-    epochs: float = Field(default=1.0, gt=0, le=100)
-    groups_per_step: int = Field(default=32, ge=1, le=4096)
+    learning_rate: float = Field(default=2e-4, gt=0, le=1)
+    lora_rank: int = Field(default=16, ge=1, le=512)
+    epochs: float = Field(default=2.0, gt=0, le=100)
+    groups_per_step: int = Field(default=16, ge=1, le=4096)
     warmup_share: float = Field(default=0.1, ge=0, le=1)
 
 
 class GatePolicy(Wire):
     """When a candidate replaces the champion."""
 
-    max_items: int = Field(default=1500, ge=1)
+    max_items: int = Field(default=3000, ge=1)
     min_items: int = Field(default=100, ge=1)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     guard_epsilon: float = Field(default=0.03, ge=0, le=1)

@@ -5,7 +5,7 @@ const share = z.number().min(0).max(1);
 /** How the budget of edits is spread over the task space; see shared/hardness for the formulas. */
 export const schedulerPolicy = z.strictObject({
   /** Pairs ordered per tick. */
-  budgetPairs: z.int().min(1).max(100_000).default(2_200),
+  budgetPairs: z.int().min(1).max(100_000).default(3_000),
   /** `value`: by failures, learnability and cost. `uniform`: the same for every region (the yardstick). */
   allocation: z.enum(["value", "uniform"]).default("value"),
   floorShare: share.default(0.05),
@@ -42,17 +42,17 @@ export type EditorPolicy = z.infer<typeof editorPolicy>;
 /** What a round does with its batch; read by the trainer. */
 export const trainingPolicy = z.strictObject({
   objective: z.enum(["dpo", "sft"]).default("dpo"),
-  beta: z.number().positive().max(10).default(0.1),
+  beta: z.number().positive().max(10).default(0.5),
   /** Weight of the negative log-likelihood of the chosen answer (nats per answer) added to the loss. */
   anchor: z.number().min(0).max(100).default(1),
-  learningRate: z.number().positive().max(1).default(5e-4),
-  loraRank: z.int().min(1).max(512).default(8),
-  epochs: z.number().positive().max(100).default(1),
-  groupsPerStep: z.int().min(1).max(4_096).default(32),
+  learningRate: z.number().positive().max(1).default(2e-4),
+  loraRank: z.int().min(1).max(512).default(16),
+  epochs: z.number().positive().max(100).default(2),
+  groupsPerStep: z.int().min(1).max(4_096).default(16),
   warmupShare: share.default(0.1),
   /** Ready pairs below which no round starts. */
   minPairs: z.int().min(1).max(1_000_000).default(300),
-  maxPairs: z.int().min(1).max(1_000_000).default(2_200),
+  maxPairs: z.int().min(1).max(1_000_000).default(8_000),
   /** Largest share of a batch from one region. */
   regionCapShare: share.default(0.4),
   maxTrainings: z.int().min(1).max(100).default(3),
@@ -62,7 +62,7 @@ export type TrainingPolicy = z.infer<typeof trainingPolicy>;
 
 /** When a candidate replaces the champion. */
 export const gatePolicy = z.strictObject({
-  maxItems: z.int().min(1).max(100_000).default(1_500),
+  maxItems: z.int().min(1).max(100_000).default(3_000),
   minItems: z.int().min(1).max(100_000).default(100),
   /** One-sided confidence of every bound. */
   confidence: z.number().gt(0.5).lt(1).default(0.95),
