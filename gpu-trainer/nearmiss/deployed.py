@@ -15,12 +15,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from .answers import same
 from .api import Api, ApiError, now_ms
 from .client import Reporter
 from .contract import GatePolicy
 from .engine.adapters import BadAdapter, install
 from .files import write_atomically
-from .gate import Answered, same, slices_of, yes_rate
+from .gate import Answered, slices_of, yes_rate
 from .manifest import MODEL_FILES, files_sha256
 from .miniature.model import Miniature, ModelError
 from .state import State

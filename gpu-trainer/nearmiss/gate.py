@@ -32,15 +32,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isfinite
 from typing import Final
 
+from .answers import polarity, same
 from .contract import GatePolicy, GateResult, GateSlice, Guard, Verdict, YesRate
 from .paired import change_bounds
 
 EPSILONS_OF_A_GREAT_LOSS: Final = 2
-ANSWERS_REMEMBERED: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +58,6 @@ class Answered:
     @property
     def right_after(self) -> bool:
         return same(self.after, self.right)
-
-
-@lru_cache(ANSWERS_REMEMBERED)
-def normalise(answer: str) -> str:
-    """Without differences of case, of spaces, and of the final stop."""
-    return " ".join(answer.casefold().split()).rstrip(" .")
-
-
-def same(answer: str, right: str) -> bool:
-    return normalise(answer) == normalise(right)
-
-
-def polarity(answer: str) -> bool | None:
-    """True for an answer that begins with yes, False for one that begins with no, None for any other."""
-    first = normalise(answer).split(" ", 1)[0].rstrip(",.;:!")
-    return {"yes": True, "no": False}.get(first)
 
 
 def judge(

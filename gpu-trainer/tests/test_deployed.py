@@ -16,12 +16,12 @@ from batches import scenes
 from fake_api import KEY, FakeApi, serving
 from fake_intake import Intake
 from nearmiss.__main__ import main
+from nearmiss.answers import same
 from nearmiss.api import Api
 from nearmiss.client import Reporter
 from nearmiss.deployed import Deployed
 from nearmiss.engine.adapters import Adapter
 from nearmiss.engine.model import Vlm
-from nearmiss.gate import same
 from nearmiss.state import State
 from nearmiss.worlds import open_world
 

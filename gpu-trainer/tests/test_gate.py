@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nearmiss.answers import polarity, same
 from nearmiss.contract import GatePolicy
-from nearmiss.gate import Answered, judge, polarity, same, yes_rate
+from nearmiss.gate import Answered, judge, yes_rate
 from nearmiss.paired import change_bounds
 
 POLICY = GatePolicy()

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from nearmiss.answers import same
 from nearmiss.worlds import Example, World, WorldError, open_world
 from nearmiss.worlds.box import COLOURS, SHAPES, SIZE_WORDS, Box, Thing, is_tower
 from nearmiss.worlds.items import HELD_OUT_SHARES, Item
@@ -22,7 +23,7 @@ from nearmiss.worlds.nlvr import PERMUTATIONS, read_box, read_crops
 from nearmiss.worlds.questions import NUMBERS, Asked, Mix, YesBalance, ask
 from nearmiss.worlds.render import render
 from nearmiss.worlds.scenes import Style, draw_box
-from nearmiss.worlds.score import same, score
+from nearmiss.worlds.score import score
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NEARMISS_DATA", REPOSITORY.parent / "shared" / "data")) / "nlvr"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..answers import polarity, same
 from .items import Example, Item
 
 
@@ -42,17 +43,6 @@ class Score:
         return "\n".join([*lines, f"existence: said yes {self.said_yes.share:.3f}, true {self.true_yes.share:.3f}"])
 
 
-def same(answer: str, right: str) -> bool:
-    """True if two answers are the same but for space, case and the final full stop."""
-    first, second = (" ".join(a.lower().split()).rstrip(" .") for a in (answer, right))
-    return first == second
-
-
-def is_yes(answer: str) -> bool:
-    """True if an answer to a yes/no question says yes."""
-    return answer.lower().startswith("yes")
-
-
 def score(items: Iterable[Item], answers: Iterable[str]) -> Score:
     """Scores one answer per item. Raises ValueError if there are more of one than of the other."""
     result = Score()
@@ -62,8 +52,8 @@ def score(items: Iterable[Item], answers: Iterable[str]) -> Score:
         result.tasks.setdefault(item.task, Tally()).add(right)
         result.regions.setdefault(item.region, Tally()).add(right)
         if item.task == "existence":
-            result.said_yes.add(is_yes(answer))
-            result.true_yes.add(is_yes(item.answer))
+            result.said_yes.add(polarity(answer) is True)
+            result.true_yes.add(polarity(item.answer) is True)
     return result
 
 
