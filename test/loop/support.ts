@@ -11,14 +11,18 @@ export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** The trainer's Python, which `npm test` installs. */
 export function trainerPython(): string {
-  const python = process.env.NEARMISS_TRAINER_PYTHON ?? join(ROOT, "gpu-trainer", ".venv", "bin", "python");
-  return python;
+  return process.env.NEARMISS_TRAINER_PYTHON ?? join(ROOT, "gpu-trainer", ".venv", "bin", "python");
 }
+
+const folders: string[] = [];
+process.once("exit", () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 /** A folder that goes when the test process does. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "nearmiss-loop-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 

@@ -2,7 +2,7 @@
 
     python -m nearmiss.miniature.pretrain --seed 0 --out gpu-trainer/miniature
 
-Six phases, all on generated scenes with right labels; about 23 minutes on one thread. The eyes see broad
+Six phases, all on generated scenes with right labels; about 30 minutes on one thread. The eyes see broad
 scenes; the answers are learned on few things and mostly-yes questions. What the model gets wrong elsewhere is
 its own.
 """
@@ -70,7 +70,7 @@ PHASES: Final = (
     Phase("answers", 2000, 8, 1e-3, 5e-5, FEW, COUNTED, yes_share=0.8, eyes=0.3),
     Phase("polish", 800, 8, 5e-4, 3e-5, FEW, COUNTED, yes_share=0.8, eyes=0.3),
     Phase("practice", 1600, 8, 5e-4, 2e-5, FEW, COUNTED, yes_share=0.8, eyes=0.3),
-    Phase("narrow", 120, 8, 1e-4, 2e-5, NARROW, Mix(count_all=1), yes_share=0.95, eyes=0.0),
+    Phase("narrow", 320, 8, 1e-4, 2e-5, NARROW, Mix(count_all=1), yes_share=0.95, eyes=0.0),
 )
 """Captions come first: read row by row, they bind shapes to places early. Most skill comes as the rates fall."""
 
