@@ -31,6 +31,12 @@ PAGE = 7
 """Lines a page, whatever the client asks for: pages are many even in a small batch."""
 
 
+def policy(**changes: Any) -> TrainingPolicy:
+    """A training policy that says everything, so that no test hangs on the defaults."""
+    said = {"beta": 0.1, "anchor": 1.0, "learning_rate": 5e-4, "lora_rank": 8, "epochs": 1.0, "groups_per_step": 32}
+    return TrainingPolicy(**{**said, **changes})
+
+
 class FakeApi:
     """One batch, its gate items and its images. Tests read and change the fields between requests."""
 
@@ -38,7 +44,7 @@ class FakeApi:
         self.pairs = {pair.id: pair for pair in pairs}
         self.gate = gate
         self.images = images
-        self.training = TrainingPolicy()
+        self.training = policy()
         self.gate_policy = GatePolicy()
         self.ttl_s = 60.0
         self.champion: str | None = None

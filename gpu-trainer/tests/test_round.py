@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from batches import gate_of, images_of, pairs_of, scenes
-from fake_api import KEY, FakeApi, serving
+from fake_api import KEY, FakeApi, policy, serving
 from nearmiss.api import Api, ApiError, LeaseLost
-from nearmiss.contract import RefusedPair, ScoredPair, TrainingPolicy
+from nearmiss.contract import RefusedPair, ScoredPair
 from nearmiss.engine.training import Preempted, Trainer
 from nearmiss.miniature.model import Miniature
 from nearmiss.recipe import BadConfiguration, parse_overrides
@@ -54,7 +54,7 @@ def world():
 def fake(world) -> Iterator[FakeApi]:
     trained, judged = world
     api = FakeApi(pairs_of(trained, GROUPS, 2), gate_of(judged, 20), images_of(trained, judged))
-    api.training = TrainingPolicy(groups_per_step=GROUPS // STEPS, lora_rank=4)
+    api.training = policy(groups_per_step=GROUPS // STEPS, lora_rank=4)
     with serving(api):
         yield api
 
@@ -322,7 +322,7 @@ def test_a_planted_bad_round_is_rejected_although_its_pairs_look_better(tmp_path
     own = own_answers(trained)
     pairs = pairs_of(trained, 160, 2, own=lambda item: own[item.image_sha256, item.question])
     fake = FakeApi(pairs, gate_of(judged, 300), images_of(trained, judged))
-    fake.training = TrainingPolicy(groups_per_step=8)
+    fake.training = policy(groups_per_step=8)
     with serving(fake):
         bad = run(fake, MINIATURE, tmp_path, recipe=parse_overrides(["learningRate=3e-3", "anchor=0", "epochs=3"]))
     assert bad["marginAfter"] > bad["marginBefore"] + 1
@@ -336,7 +336,7 @@ def test_a_good_round_is_promoted(tmp_path: Path) -> None:
     """Judged on the very questions it was trained on, the miniature can not but get better."""
     trained = scenes(0, 10)
     fake = FakeApi(pairs_of(trained, 120, 1), gate_of(trained, 120), images_of(trained))
-    fake.training = TrainingPolicy(learning_rate=2e-3, epochs=2, groups_per_step=8)
+    fake.training = policy(learning_rate=2e-3, epochs=2, groups_per_step=8)
     with serving(fake):
         summary = run(fake, MINIATURE, tmp_path)
     assert summary["verdict"] == "promoted", summary["gate"]["reasons"]
@@ -391,7 +391,7 @@ def read_until_step(process: subprocess.Popen[str], step: int) -> list[dict[str,
 
 def test_killed_in_mid_round_it_goes_on_from_its_checkpoint(fake: FakeApi, model: Path, tmp_path: Path) -> None:
     """SIGKILL, then SIGTERM, then to the end: one round, no step of the result taken twice, the undisturbed adapter."""
-    fake.training = TrainingPolicy(groups_per_step=1, lora_rank=4)
+    fake.training = policy(groups_per_step=1, lora_rank=4)
     undisturbed = run(fake, model, tmp_path / "whole")
     fake.reports.clear()
     steps = undisturbed["steps"]
