@@ -26,6 +26,9 @@ try {
 const args = [join(root, "scripts", "loop", "main.ts"), ...process.argv.slice(2)];
 const child = spawn(prepared.node, args, { cwd: process.cwd(), env: prepared.env, stdio: "inherit" });
 // Ctrl-C reaches the whole process group by itself; a plain kill reaches only us.
-process.on("SIGINT", () => {});
+let interrupted = false;
+process.on("SIGINT", () => {
+  interrupted = true;
+});
 process.on("SIGTERM", () => child.kill("SIGTERM"));
-child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));
+child.on("exit", (code, signal) => process.exit(interrupted ? 0 : signal ? 1 : (code ?? 1)));
