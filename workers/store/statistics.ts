@@ -1,5 +1,5 @@
 import type { Difficulties, LevelState, RegionState } from "../../shared/hardness/state.ts";
-import { type ErrorType, LEVELS, type Level, type Modality, type Task } from "../../shared/taxonomy/taxonomy.ts";
+import { type ErrorType, LEVELS, type Level } from "../../shared/taxonomy/taxonomy.ts";
 import { imagesPresent } from "./pairs.ts";
 
 /** What a tick starts from, read in one transaction. */
@@ -10,26 +10,8 @@ export interface Statistics {
   readonly difficulties: Difficulties;
 }
 
-interface RegionRow {
-  readonly key: string;
-  readonly task: Task;
-  readonly errorType: ErrorType;
-  readonly language: string;
-  readonly modality: Modality;
-  readonly failures: number;
-  readonly exposures: number;
-  readonly failureMass: number;
-  readonly newFailures: number;
-  readonly newExposures: number;
-  readonly abilityMean: number;
-  readonly abilityVar: number;
-  readonly level: Level;
-  readonly costTokens: number;
-  readonly chosenLogRatio: number;
-  readonly backlog: number;
-  readonly scored: number;
-  readonly plannedAt: number | null;
-}
+/** What one row holds; levels and supply stand in other tables. */
+type RegionRow = Omit<RegionState, "levels" | "editable" | "ownAnswers">;
 interface LevelRow extends LevelState {
   readonly region: string;
   readonly level: Level;
