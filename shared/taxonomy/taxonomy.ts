@@ -84,23 +84,45 @@ export function parseRegionKey(key: string): Region {
 
 /**
  * The error types that make sense for a task, the likeliest first. An edit of another type could leave the answer
- * true: "two yellow circles" and "two black circles" may both hold of one image.
+ * true: "two yellow circles" and "two black circles" may both hold of one image. A denial is false whatever was asked, so
+ * `negation` stands wherever a question can be answered with yes or no.
  */
 export const TASK_ERROR_TYPES: Readonly<Record<Task, readonly [ErrorType, ...ErrorType[]]>> = {
-  object: ["identity", "existence-add", "existence-omit"],
-  colour: ["attribute", "attribute-swap"],
-  size: ["attribute", "comparison-inversion"],
-  background: ["scene", "attribute"],
+  object: ["identity", "existence-add", "existence-omit", "negation"],
+  colour: ["attribute", "attribute-swap", "negation"],
+  size: ["attribute", "comparison-inversion", "negation"],
+  background: ["scene", "attribute", "negation"],
   existence: ["negation"],
-  counting: ["count-near", "count-far"],
-  spatial: ["position-inversion", "role-swap"],
-  referential: ["identity", "position-inversion"],
+  counting: ["count-near", "count-far", "negation"],
+  spatial: ["position-inversion", "role-swap", "negation"],
+  referential: ["identity", "position-inversion", "negation"],
   reasoning: ["reasoning-step", "knowledge", "negation"],
-  captioning: ["existence-add", "existence-omit", "attribute", "attribute-swap", "role-swap", "action", "scene"],
-  comparison: ["comparison-inversion", "role-swap"],
-  ocr: ["text-misread"],
-  temporal: ["temporal-order", "action"],
+  captioning: [
+    "existence-add",
+    "existence-omit",
+    "attribute",
+    "attribute-swap",
+    "role-swap",
+    "action",
+    "scene",
+    "identity",
+    "position-inversion",
+    "count-near",
+    "count-far",
+  ],
+  comparison: ["comparison-inversion", "role-swap", "negation"],
+  ocr: ["text-misread", "negation"],
+  temporal: ["temporal-order", "action", "negation"],
   dialogue: ["identity", "negation", "attribute"],
   step: ["reasoning-step"],
-  other: ["attribute", "negation", "identity", "language-slip"],
+  other: [
+    "attribute",
+    "negation",
+    "identity",
+    "action",
+    "position-inversion",
+    "count-near",
+    "count-far",
+    "language-slip",
+  ],
 };

@@ -97,17 +97,25 @@ export type Fact =
 
 const OPPOSITE: Readonly<Record<string, string>> = { left: "right", right: "left", above: "below", below: "above" };
 
+/** A fact, or that it does not hold. */
+export type Claim = Fact & { readonly denied?: true };
+
 /**
- * Reads a sentence of the worlds' grammar, agreement included.
- * @throws {Error} for a sentence that is not of it
+ * Reads a sentence of the worlds' grammar or its denial, agreement included.
+ * @throws {Error} for a sentence that is neither
  */
-export function factOf(sentence: string): Fact {
+export function factOf(sentence: string): Claim {
+  if (/ (?:is|are) not /.test(sentence)) return { ...factOf(sentence.replace(" not ", " ")), denied: true };
   const noun = "((?:small |medium |big )?(?:black |yellow |blue )?(?:object|circle|square|triangle))";
   const read = (pattern: string) => new RegExp(`^${pattern}\\.$`).exec(sentence)?.slice(1);
   const one = read(`There is one ${noun}`);
   if (one) return { about: "number", of: one[0] ?? "", n: 1 };
+  const none = read(`There is no ${noun}`);
+  if (none) return { about: "number", of: none[0] ?? "", n: 0 };
   const many = read(`There are (?!one )(${MORE_NUMBERS.join("|")}) ${noun}s`);
   if (many) return { about: "number", of: many[1] ?? "", n: MORE_NUMBERS.indexOf(many[0] ?? "") };
+  const any = read(`There are ${noun}s`);
+  if (any) return { about: "number", of: any[0] ?? "", n: 0, denied: true };
   const yes = read(`Yes, there is a ${noun}`);
   if (yes) return { about: "presence", of: yes[0] ?? "", there: true };
   const no = read(`No, there is no ${noun}`);
@@ -134,8 +142,9 @@ export function factOf(sentence: string): Fact {
   return { about: "value", of: value[0] ?? "", value: value[1] ?? "", sort };
 }
 
-/** True if two facts cannot both hold of one box. */
-export function contradicts(a: Fact, b: Fact): boolean {
+/** True if two claims, at most one of them a denial, cannot both hold of one box. */
+export function contradicts(a: Claim, b: Claim): boolean {
+  if (a.denied !== b.denied) return JSON.stringify({ ...a, denied: null }) === JSON.stringify({ ...b, denied: null });
   if (a.about !== b.about || a.of !== b.of) return false;
   if (a.about === "value" && b.about === "value" && a.sort !== b.sort) return false;
   return JSON.stringify(a) !== JSON.stringify(b);
