@@ -1,15 +1,23 @@
 import { z } from "zod";
-import { label, scope, sha256, timeMs } from "./common.ts";
+import { LIMITS, label, scope, sha256, timeMs } from "./common.ts";
 import { policyDocument } from "./policy.ts";
 import { gateResult, verdict } from "./training.ts";
 
 /** Reports of one client that count per region and tick, unless the operator allows more for a gateway that speaks for many users. */
 export const DEFAULT_REPORT_CAP = 3;
 
+/** Events and other calls that one key may send in a calendar minute (UTC). */
+const eventsPerMinute = z.int().min(1).max(1_000_000_000);
+const requestsPerMinute = z.int().min(1).max(1_000_000_000);
+
 export const createKeyRequest = z.strictObject({
   client: label,
   scopes: z.array(scope).min(1),
   reportCap: z.int().min(1).max(1_000_000).default(DEFAULT_REPORT_CAP),
+  eventsPerMinute: eventsPerMinute.default(60_000),
+  requestsPerMinute: requestsPerMinute.default(6_000),
+  /** When the key stops working by itself; never, when it is left out. */
+  expiresAt: timeMs.optional(),
 });
 /** `key` is shown this once; only its hash is stored. */
 export const createKeyResponse = z.object({
@@ -18,6 +26,26 @@ export const createKeyResponse = z.object({
   key: z.string(),
   scopes: z.array(scope),
 });
+/** A new key for the same client with the same rights; the old one works for `overlapMs` more. */
+export const rotateKeyRequest = z.strictObject({
+  overlapMs: z.int().min(0).max(LIMITS.keyRotationOverlapMs).default(86_400_000),
+});
+export const keyRow = z.object({
+  id: z.string(),
+  clientId: z.string(),
+  client: z.string(),
+  scopes: z.array(scope),
+  eventsPerMinute,
+  requestsPerMinute,
+  createdAt: timeMs,
+  expiresAt: timeMs.nullable(),
+  revokedAt: timeMs.nullable(),
+  /** The minute of the last call with this key, null before the first. */
+  lastUsedAt: timeMs.nullable(),
+  /** The key that this one took over from. */
+  rotatedFrom: z.string().nullable(),
+});
+export const keysResponse = z.object({ keys: z.array(keyRow) });
 
 export const policyResponse = z.object({
   version: z.int(),

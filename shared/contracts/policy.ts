@@ -1,6 +1,23 @@
 import { z } from "zod";
+import { reachesText } from "../redaction/fields.ts";
+import { patternProblem } from "../redaction/pattern.ts";
+import { wellFormed } from "./common.ts";
 
 const share = z.number().min(0).max(1);
+
+/** One rule of redaction. */
+export const redaction = z.strictObject({
+  /**
+   * Where: a dotted path below the event, `*` for any one step, `**` for any number: `response`,
+   * `conversation.*.content.*.text`, `tags.email`; `**` alone is every text.
+   */
+  path: z.string().min(1).max(200).refine(reachesText, "must lead to a text of an event"),
+  /** What: a regular expression in RE2's syntax, which matches in linear time. */
+  pattern: z.string().min(1).max(1_000).superRefine(refusePattern),
+  /** What stands there instead, word for word. */
+  replacement: wellFormed.max(200).default("[redacted]"),
+});
+export type Redaction = z.infer<typeof redaction>;
 
 /** How the budget of edits is spread over the task space; see shared/hardness for the formulas. */
 export const schedulerPolicy = z.strictObject({
@@ -76,12 +93,47 @@ export const gatePolicy = z.strictObject({
 });
 export type GatePolicy = z.infer<typeof gatePolicy>;
 
+/** What becomes of a client's events on their way in. */
+export const intakePolicy = z.strictObject({
+  /** Models whose events count; events of others are held for an operator. Empty: all models. */
+  models: z.array(z.string().min(1).max(200)).max(1_000).default([]),
+  /** The better response of a low-reward pair counts as right from this reward on, in the client's own unit; null: never. */
+  pairRewardMin: z.number().nullable().default(0.5),
+  /** and if it is better by this much. */
+  pairRewardGapMin: z.number().min(0).default(0.1),
+  /** A response that was rewarded with this or less is wrong, though nobody told the right answer; null: rewards alone say nothing. */
+  wrongRewardMax: z.number().nullable().default(null),
+  /** Whether the configured teacher model may give the right answers that nobody told. */
+  teacher: z.boolean().default(true),
+  /** Texts that are replaced before anything is stored. */
+  redactions: z.array(redaction).max(50).default([]),
+});
+export type IntakePolicy = z.infer<typeof intakePolicy>;
+
+/** How long what clients sent is kept. Sources and pairs made of it stay until they are erased. */
+export const retentionPolicy = z.strictObject({
+  /** Days after which an event leaves the database for the archive. */
+  archiveAfterDays: z.number().positive().max(36_500).default(90),
+  /** Days after which an archived event is deleted, counted from its arrival. */
+  deleteAfterDays: z.number().positive().max(36_500).default(730),
+  /** Days for which an image that no event shows is kept: its event may be on the way. */
+  imageGraceDays: z.number().min(0).max(36_500).default(7),
+});
+export type RetentionPolicy = z.infer<typeof retentionPolicy>;
+
 /** Every threshold and budget an operator can tune. */
 export const policyDocument = z.strictObject({
   scheduler: schedulerPolicy.prefault({}),
   editor: editorPolicy.prefault({}),
   training: trainingPolicy.prefault({}),
   gate: gatePolicy.prefault({}),
+  intake: intakePolicy.prefault({}),
+  retention: retentionPolicy.prefault({}),
 });
 export type PolicyDocument = z.infer<typeof policyDocument>;
 export const DEFAULT_POLICY: PolicyDocument = policyDocument.parse({});
+
+function refusePattern(pattern: string, context: z.RefinementCtx): void {
+  const message = patternProblem(pattern);
+  if (message !== null) context.addIssue({ code: "custom", message });
+}

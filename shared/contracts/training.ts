@@ -71,8 +71,13 @@ export const pairReport = z.union([
   z.strictObject({ pairId: z.string(), refused: z.string().min(1).max(500) }),
 ]);
 export const reportsRequest = z.strictObject({ reports: z.array(pairReport).min(1).max(LIMITS.reportsPerChunk) });
-/** `unknown` are ids that the round does not hold. */
-export const reportsResponse = z.object({ stored: z.int(), duplicate: z.int(), unknown: z.array(z.string()) });
+/** `unknown` are ids that the round does not hold. `erased` counts pairs that were deleted on request since it began. */
+export const reportsResponse = z.object({
+  stored: z.int(),
+  duplicate: z.int(),
+  unknown: z.array(z.string()),
+  erased: z.int(),
+});
 
 /** Paired counts of one slice of the gate set, candidate against reference, item by item. */
 export const gateSlice = z.strictObject({
