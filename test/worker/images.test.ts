@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../shared/contracts/common.ts";
+import { listMissing, putImage } from "../../workers/ingest/images.ts";
 import { call, countRows, createKey, expectError, expectJson, makePng, sha256Of } from "./support.ts";
 
 let client: string;
@@ -14,9 +15,12 @@ function put(sha256: string, body: BodyInit, headers: Record<string, string> = {
   return call("PUT", `/v1/images/${sha256}`, { key: client, body, headers });
 }
 
+function rowOf(sha256: string) {
+  return env.DB.prepare("SELECT * FROM images WHERE sha256 = ?1").bind(sha256).first();
+}
+
 async function isStored(sha256: string): Promise<{ row: boolean; blob: boolean }> {
-  const row = await env.DB.prepare("SELECT 1 FROM images WHERE sha256 = ?1").bind(sha256).first();
-  return { row: row !== null, blob: (await env.BLOBS.head(`images/${sha256}`)) !== null };
+  return { row: (await rowOf(sha256)) !== null, blob: (await env.BLOBS.head(`images/${sha256}`)) !== null };
 }
 
 describe("an image that is sent", () => {
@@ -54,6 +58,38 @@ describe("an image that is sent", () => {
     );
     expect(created.filter(Boolean)).toHaveLength(1);
     expect(await countRows("images")).toBe(before + 1);
+  });
+
+  test("is stored anew when its bytes got lost, and its row stays as it is", async () => {
+    const bytes = await makePng({ width: 3, height: 3 }, 78);
+    const sha256 = await sha256Of(bytes);
+    const first = await expectJson(await put(sha256, bytes), 201);
+    const rowBefore = await rowOf(sha256);
+    await env.BLOBS.delete(`images/${sha256}`);
+    expect(await expectJson(await put(sha256, bytes))).toEqual({ ...(first as object), created: false });
+    const blob = await env.BLOBS.get(`images/${sha256}`);
+    expect(new Uint8Array((await blob?.arrayBuffer()) ?? [])).toEqual(bytes);
+    expect({ ...(await rowOf(sha256)), wanted_at: 0 }).toEqual({ ...rowBefore, wanted_at: 0 });
+  });
+
+  test("gets a row when only its bytes had arrived", async () => {
+    const bytes = await makePng({ width: 3, height: 3 }, 79);
+    const sha256 = await sha256Of(bytes);
+    await env.BLOBS.put(`images/${sha256}`, bytes);
+    await expectJson(await put(sha256, bytes), 201);
+    expect(await isStored(sha256)).toEqual({ row: true, blob: true });
+  });
+
+  test("has no row when its bytes cannot be stored", async () => {
+    const bytes = await makePng({ width: 3, height: 3 }, 80);
+    const sha256 = await sha256Of(bytes);
+    const BLOBS = new Proxy(env.BLOBS, {
+      get: (target, name) =>
+        name === "put" ? () => Promise.reject(new Error("no room")) : Reflect.get(target, name, target).bind(target),
+    });
+    const actor = { kind: "system", scopes: ["ingest"] } as const;
+    await expect(putImage({ DB: env.DB, BLOBS }, actor, sha256, bytes, 1)).rejects.toThrow("no room");
+    expect(await isStored(sha256)).toEqual({ row: false, blob: false });
   });
 
   test("is read back only by those who may", async () => {
@@ -103,10 +139,22 @@ describe("nothing is stored, neither row nor bytes, of", () => {
     await expectNothing(sha256);
   });
 
-  test("a header that breaks off", async () => {
-    const bytes = (await makePng({ width: 2, height: 2 }, 4)).slice(0, 20);
+  test.each([
+    ["its header", 20],
+    ["its last byte", -1],
+  ])("an image that breaks off before the end of %s", async (_name, end) => {
+    const bytes = (await makePng({ width: 2, height: 2 }, 4)).slice(0, end);
     const sha256 = await sha256Of(bytes);
-    expect((await expectError(await put(sha256, bytes), 422)).message).toContain("image/png");
+    const { code, message } = await expectError(await put(sha256, bytes), 422);
+    expect(code).toBe("unprocessable");
+    expect(message).toBe("The body begins like image/png, but it is cut off, or a length in it is wrong.");
+    await expectNothing(sha256);
+  });
+
+  test("an image of another kind behind the same beginning", async () => {
+    const bytes = Uint8Array.of(0xff, 0xd8, 0xff, 0xc3, 0, 11, 8, 0, 1, 0, 1, 1, 1, 0x11, 0, 0xff, 0xd9);
+    const sha256 = await sha256Of(bytes);
+    expect((await expectError(await put(sha256, bytes), 415)).code).toBe("unsupported_type");
     await expectNothing(sha256);
   });
 
@@ -118,6 +166,15 @@ describe("nothing is stored, neither row nor bytes, of", () => {
     const bytes = await makePng({ width: 2, height: 2 }, 5, { width, height });
     const sha256 = await sha256Of(bytes);
     expect((await expectError(await put(sha256, bytes), 413)).message).toContain(`${width} x ${height}`);
+    await expectNothing(sha256);
+  });
+
+  test("a small file that unpacks to far more than its header tells", async () => {
+    const bytes = await makePng({ width: 5_000, height: 5_000 }, 5, { width: 2, height: 2 });
+    const sha256 = await sha256Of(bytes);
+    const { code, message } = await expectError(await put(sha256, bytes), 413);
+    expect(code).toBe("too_large");
+    expect(message).toContain("unpacks to more than the 6 bytes of its pixels");
     await expectNothing(sha256);
   });
 
@@ -144,12 +201,28 @@ describe("nothing is stored, neither row nor bytes, of", () => {
   });
 });
 
-test("a body of exactly the limit is taken", async () => {
-  const bytes = new Uint8Array(LIMITS.imageBytes);
-  bytes.set(await makePng({ width: 2, height: 2 }, 7));
-  const sha256 = await sha256Of(bytes);
-  await expectJson(await put(sha256, bytes), 201);
+test("a body of exactly the limit is taken, one byte more is not", async () => {
+  for (const [length, status] of [
+    [LIMITS.imageBytes, 201],
+    [LIMITS.imageBytes + 1, 413],
+  ] as const) {
+    const bytes = gifOf(length);
+    await expectJson(await put(await sha256Of(bytes), bytes), status);
+  }
 });
+
+/** A GIF of one pixel and a comment that makes it this long: parts of up to 255 bytes, each behind its length. */
+function gifOf(length: number): Uint8Array<ArrayBuffer> {
+  const start = [...new TextEncoder().encode("GIF89a"), 1, 0, 1, 0, 0, 0, 0, 0x21, 0xfe];
+  const end = [0, 0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x4c, 0x01, 0, 0x3b];
+  const bytes = new Uint8Array(length);
+  bytes.set(start);
+  for (let at = start.length; at < length - end.length; at += 256) {
+    bytes[at] = Math.min(255, length - end.length - at - 1);
+  }
+  bytes.set(end, length - end.length);
+  return bytes;
+}
 
 describe("POST /v1/images/missing", () => {
   const ask = (sha256: unknown) => call("POST", "/v1/images/missing", { key: client, json: { sha256 } });
@@ -161,6 +234,32 @@ describe("POST /v1/images/missing", () => {
     const [a, b] = ["f".repeat(64), "0".repeat(64)];
     expect(await expectJson(await ask([a, known, b, a]))).toEqual({ missing: [a, b] });
     expect(await expectJson(await ask([]))).toEqual({ missing: [] });
+  });
+
+  test("notes that those which are here are wanted, at most once an hour", async () => {
+    const bytes = await makePng({ width: 4, height: 4 }, 9);
+    const [known, other] = [await sha256Of(bytes), "e".repeat(64)];
+    await expectJson(await put(known, bytes), 201);
+    const actor = { kind: "system", scopes: ["ingest"] } as const;
+    const wantedAfter = async (nowMs: number) => {
+      expect(await listMissing(env, actor, [known, other], nowMs)).toEqual([other]);
+      return (await rowOf(known))?.wanted_at;
+    };
+    const start = 4_000_000_000_000;
+    expect(await wantedAfter(start)).toBe(start);
+    expect(await wantedAfter(start + 3_600_000)).toBe(start);
+    expect(await wantedAfter(start + 3_600_001)).toBe(start + 3_600_001);
+    expect(await wantedAfter(start)).toBe(start + 3_600_001);
+    expect(await rowOf(other)).toBeNull();
+  });
+
+  test("an upload of an image that is here notes it too", async () => {
+    const bytes = await makePng({ width: 4, height: 4 }, 10);
+    const sha256 = await sha256Of(bytes);
+    await expectJson(await put(sha256, bytes), 201);
+    const before = Date.now();
+    await expectJson(await put(sha256, bytes), 200);
+    expect((await rowOf(sha256))?.wanted_at).toBeGreaterThanOrEqual(before);
   });
 
   test("takes a thousand at once, not more", async () => {

@@ -1,0 +1,112 @@
+/** Whole small files, each written by a real encoder (libpng, libjpeg-turbo, libwebp by way of Pillow). */
+export interface ImageFixture {
+  readonly name: string;
+  readonly mediaType: string;
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+function fixture(
+  name: string,
+  mediaType: string,
+  [width, height, frames]: readonly [number, number, number],
+  base64: string,
+): ImageFixture {
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  return { name, mediaType, width, height, frames, bytes };
+}
+
+export const IMAGE_FIXTURES: readonly ImageFixture[] = [
+  fixture(
+    "PNG with a palette",
+    "image/png",
+    [5, 3, 1],
+    "iVBORw0KGgoAAAANSUhEUgAAAAUAAAADAQMAAABh+Fe7AAAABlBMVEUuLycuABYgsixgAAAADklEQVR4nGP4wcDAwAAABN4A+eEQ1+sAAAAASUVORK5CYII=",
+  ),
+  fixture(
+    "PNG, transparent, with compressed text",
+    "image/png",
+    [7, 6, 1],
+    "iVBORw0KGgoAAAANSUhEUgAAAAcAAAAGCAYAAAAPDoR2AAAAFnpUWHRDb21tZW50AAB4nEtUSBwQCAAtrR49vgfMjwAAAB5pVFh0VGl0bGUAAQBlbgBUaXRsZQB4nEtSSBoQCAA7+R55gXOqsgAAAB5JREFUeJxjZGBg+C/OwM2ADbMwyHMzMDBgxwMhCQDPfAP9dAEEeQAAAABJRU5ErkJggg==",
+  ),
+  fixture(
+    "PNG, 16 bits",
+    "image/png",
+    [6, 4, 1],
+    "iVBORw0KGgoAAAANSUhEUgAAAAYAAAAEEAAAAADY/83cAAAAEklEQVR4nGNk5mSAAyYGBmI4AANfABRfJJqUAAAAAElFTkSuQmCC",
+  ),
+  fixture(
+    "JPEG, baseline",
+    "image/jpeg",
+    [17, 9, 1],
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAKBueIx4ZKCMgoy0qqC+8P//8Nzc8P//////////////////////////////////////////////////////////2wBDAaq0tPDS8P//////////////////////////////////////////////////////////////////////////////wAARCAAJABEDASIAAhEBAxEB/8QAFwABAQEBAAAAAAAAAAAAAAAAAgABA//EABkQAQEBAAMAAAAAAAAAAAAAAAABAhIxQf/EABYBAQEBAAAAAAAAAAAAAAAAAAEAAv/EABgRAAMBAQAAAAAAAAAAAAAAAAABERJh/9oADAMBAAIRAxEAPwAzBXHRxt8SZnThz4I0N8Gs/9k=",
+  ),
+  fixture(
+    "JPEG, progressive",
+    "image/jpeg",
+    [9, 17, 1],
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAKBueIx4ZKCMgoy0qqC+8P//8Nzc8P//////////////////////////////////////////////////////////2wBDAaq0tPDS8P//////////////////////////////////////////////////////////////////////////////wgARCAARAAkDASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAAH/xAAVAQEBAAAAAAAAAAAAAAAAAAAAAf/aAAwDAQACEAMQAAABlCiT/8QAFBABAAAAAAAAAAAAAAAAAAAAIP/aAAgBAQABBQJf/8QAFREBAQAAAAAAAAAAAAAAAAAAAAH/2gAIAQMBAT8BR//EABURAQEAAAAAAAAAAAAAAAAAAAAB/9oACAECAQE/AVf/xAAUEAEAAAAAAAAAAAAAAAAAAAAg/9oACAEBAAY/Al//xAAWEAEBAQAAAAAAAAAAAAAAAAARACD/2gAIAQEAAT8hIz//2gAMAwEAAgADAAAAEBvP/8QAFhEBAQEAAAAAAAAAAAAAAAAAARBh/9oACAEDAQE/EB2P/8QAFhEBAQEAAAAAAAAAAAAAAAAAABFB/9oACAECAQE/EIw//8QAGBABAAMBAAAAAAAAAAAAAAAAAQAQURH/2gAIAQEAAT8QKwdZx1hX/9k=",
+  ),
+  fixture(
+    "JPEG, with restarts",
+    "image/jpeg",
+    [32, 24, 1],
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAKBueIx4ZKCMgoy0qqC+8P//8Nzc8P//////////////////////////////////////////////////////////2wBDAaq0tPDS8P//////////////////////////////////////////////////////////////////////////////wAARCAAYACADASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAAEC/8QAGxABAQACAwEAAAAAAAAAAAAAAQACIRExURL/xAAVAQEBAAAAAAAAAAAAAAAAAAAAAf/EABgRAAMBAQAAAAAAAAAAAAAAAAABESEx/90ABAAB/9oADAMBAAIRAxEAPwDJhacOoD6zIdbZwXOn/9B86aGFeHjtgPrNYvNP/9GA+tUdbZKWsieH/9K8PHbQH1kjeC8P/9k=",
+  ),
+  fixture(
+    "JPEG, grey",
+    "image/jpeg",
+    [8, 8, 1],
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAKBueIx4ZKCMgoy0qqC+8P//8Nzc8P//////////////////////////////////////////////////////////wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAv/EABYQAAMAAAAAAAAAAAAAAAAAAAABAv/aAAgBAQAAPwAqD//Z",
+  ),
+  fixture(
+    "GIF",
+    "image/gif",
+    [11, 6, 1],
+    "R0lGODdhCwAGAIEAAK18f60+aS5tPXMQPSwAAAAACwAGAAAIJAAHCBwoMIBBAQIIDjB4EGHChQwDOETIEIDFiQIsagSAcaPFgAA7",
+  ),
+  fixture(
+    "GIF, 3 frames",
+    "image/gif",
+    [12, 7, 3],
+    "R0lGODlhDAAHAIEAALiMii6MSLgfYy4fISH/C05FVFNDQVBFMi4wAwEAAAAh+QQABQAAACwAAAAADAAHAAAIJgAHCBwooKDBgQINKkQ4QKHBABAjAphIMaJEihMtBsBY0SLHiQEBACH5BAEFAAQALAAAAAAMAAcAgbKMxDCMkLIfnTAfkAgoAAcIHCCgoMGBAw0eREhQoQCBASIGAECxokSJFS1enJgRwEaOGSMGBAAh+QQBBQAEACwAAAAADAAHAIGsjH4yjFisH8syH0MIKgAHCBhIcOCAgwULHkSYUACAhQITAng4IIBFAAQnArB4UaNHjgE8fuQYEAA7",
+  ),
+  fixture(
+    "WebP, lossy",
+    "image/webp",
+    [10, 4, 1],
+    "UklGRjIAAABXRUJQVlA4ICYAAABQAQCdASoKAAQACQCsJbAABAAAAP7Sfv/kUD2vMEKSQA3hlbIAAA==",
+  ),
+  fixture(
+    "WebP, lossless",
+    "image/webp",
+    [13, 5, 1],
+    "UklGRioAAABXRUJQVlA4TB4AAAAvDAABAA8wPldxPIzP/EcLBAIJQv42o4wV0f9IsgE=",
+  ),
+  fixture(
+    "WebP, lossy with transparency",
+    "image/webp",
+    [14, 8, 1],
+    "UklGRooAAABXRUJQVlA4WAoAAAAQAAAADQAABwAAQUxQSDQAAAABuS5E9D8kTCNJEoIEDflHQna/WZxrsRcxAXm98ZA/r8qy/UDFWBVlO06dsSprjSiMpbILVlA4IDAAAACQAQCdASoOAAgACQCsJbACdACgCyAA/rwT+whh5EZEIal1OKrC6T3bozbzxCdtKAA=",
+  ),
+  fixture(
+    "WebP, 3 frames",
+    "image/webp",
+    [10, 6, 3],
+    "UklGRg4BAABXRUJQVlA4WAoAAAACAAAACQAABQAAQU5JTQYAAAAAAAAAAABBTk1GQgAAAAAAAAAAAAkAAAUAADIAAAJWUDggKgAAAFABAJ0BKgoABgAJAKwlsAAEdAAAzP//LXqNV39LZghSakfRLmom/CAAAEFOTUZGAAAAAAAAAAAACQAABQAAMgAAAFZQOCAuAAAAVAEAnQEqCgAGAAAArCWwAAWMAAD+q7wsbwJyV+R7qZal9tlgeBBOeTmStQAAAEFOTUZKAAAAAAAAAAAACQAABQAAMgAAAFZQOCAyAAAAVAEAnQEqCgAGAAAArCWwAAR0AAD+onpqV4PSfoLMEKTXr91eG58C1oX9dFwMTwOkAAA=",
+  ),
+  fixture(
+    "APNG, 3 frames",
+    "image/png",
+    [8, 6, 3],
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAACGFjVEwAAAADAAAAAM7tusAAAAAaZmNUTAAAAAAAAAAIAAAABgAAAAAAAAAAAAEAFAAACYUsbQAAAD5JREFUeJxjDBTQYcAGWLCI6QkyMDCwHMvhtjrEhialZKfGwsDAcMzuFwMDA0RayU4N3Si4EAQwYbWZgYEBAHNmB7Fpk5+IAAAAGmZjVEwAAAABAAAACAAAAAYAAAAAAAAAAAABABQAAJL2xrkAAABCZmRBVAAAAAJ4nGOsFKhhwAZYsIjpCTIwMLAcy+G2OsSGJqVkp8bCwMBwzO4XAwMDRFrJTg3dKLgQBDBhtZmBgQEAuJ4IKVU7hwYAAAAaZmNUTAAAAAMAAAAIAAAABgAAAAAAAAAAAAEAFAAAf2AVUAAAAEVmZEFUAAAABHicY1wocIYBG2Bi0PuIVYLlmJ2UFcMzNFEluzVMDAwMx+ykjtlJIYsyMDCwwPkQuRiGSTA7kABclIGBAQC7GAw4H8CRjwAAAABJRU5ErkJggg==",
+  ),
+  fixture(
+    "APNG, 2 frames behind a still image",
+    "image/png",
+    [8, 6, 2],
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAGCAIAAABxZ0isAAAACGFjVEwAAAACAAAAAPONk3AAAAA+SURBVHicYwwU0GHABliwiOkJMjAwsBzL4bY6xIYmpWSnxsLAwHDM7hcDAwNEWslODd0ouBAEMGG1mYGBAQBzZgexaZOfiAAAABpmY1RMAAAAAAAAAAgAAAAGAAAAAAAAAAAAAQAUAAAJhSxtAAAAQmZkQVQAAAABeJxjrBSoYcAGWLCI6QkyMDCwHMvhtjrEhialZKfGwsDAcMzuFwMDA0RayU4N3Si4EAQwYbWZgYEBALieCCmk7jhiAAAAGmZjVEwAAAACAAAACAAAAAYAAAAAAAAAAAABABQAAOQT/4QAAABFZmRBVAAAAAN4nGNcKHCGARtgYtD7iFWC5ZidlBXDMzRRJbs1TAwMDMfspI7ZSSGLMjAwsMD5ELkYhkkwO5AAXJSBgQEAuxgMODkt1JMAAAAASUVORK5CYII=",
+  ),
+];
