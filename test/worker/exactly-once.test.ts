@@ -2,8 +2,9 @@ import { env } from "cloudflare:workers";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { EventResult } from "../../shared/contracts/ingest.ts";
-import type { Actor } from "../../workers/http/context.ts";
-import { submitFailures } from "../../workers/ingest/failures.ts";
+import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
+import { readEvent } from "../../workers/ingest/read-event.ts";
+import { columnsOf, type Submission, storeFailures } from "../../workers/store/failures.ts";
 import { countRows, createKey, postEvents, prompt, type TestKey, testEvent } from "./support.ts";
 
 /** Whatever is retried, reordered or cut off: an acknowledged event is stored once, and counted once. */
@@ -157,40 +158,107 @@ describe("when the database stumbles", () => {
       get: (db, name) => (name === "batch" ? batch : (Reflect.get(db, name) as () => unknown).bind(db)),
     });
   }
-  const actorOf = (key: TestKey): Actor => ({
-    kind: "key",
-    keyId: key.id,
-    clientId: key.clientId,
-    reportCap: 3,
-    scopes: ["ingest"],
-  });
+
+  const reading = {
+    kind: "failure",
+    policy: DEFAULT_POLICY.intake,
+    onlyModel: null,
+    isKnownAdapter: async () => true,
+  } as const;
+
+  async function submissionOf(client: TestKey, events: readonly unknown[]): Promise<Submission> {
+    const read = await Promise.all(events.map((event, index) => readEvent(event, index, reading)));
+    const valid = read.flatMap((event) => ("failure" in event ? [event.failure] : []));
+    return { clientId: client.clientId, reportCap: 3, receivedAt: 1, events: valid };
+  }
 
   test("before the commit, the write is repeated", async () => {
-    const actor = actorOf(await createKey(["ingest"]));
-    const results = await submitFailures({ DB: stumbling("before", "before") }, actor, batchOf("stumble"), 1);
-    expect(results.map((result) => result.status)).toEqual(Array(4).fill("stored"));
+    const submission = await submissionOf(await createKey(["ingest"]), batchOf("stumble"));
+    expect(await storeFailures(stumbling("before", "before"), [submission], [])).toEqual([Array(4).fill("stored")]);
     await expectSoundStore();
   });
 
-  test("after the commit, whose answer is lost, the repeated write counts nothing again", async () => {
-    const actor = actorOf(await createKey(["ingest"]));
+  test("after the commit, whose answer is lost, the repeated write finds its own rows and counts nothing again", async () => {
+    const submission = await submissionOf(await createKey(["ingest"]), batchOf("lost"));
     const before = await countRows("failures");
-    const results = await submitFailures({ DB: stumbling("after", "after") }, actor, batchOf("lost"), 1);
-    expect(results.map((result) => result.status)).toEqual(Array(4).fill("duplicate"));
+    expect(await storeFailures(stumbling("after", "after"), [submission], [])).toEqual([Array(4).fill("stored")]);
+    expect(await storeFailures(env.DB, [submission], [])).toEqual([Array(4).fill("duplicate")]);
     expect(await countRows("failures")).toBe(before + 4);
     await expectSoundStore();
   });
 
-  test("in the middle, nothing of the request is stored", async () => {
-    const actor = actorOf(await createKey(["ingest"]));
+  test("for so long that it gives up, the same events can be sent again", async () => {
+    const submission = await submissionOf(await createKey(["ingest"]), batchOf("given up"));
+    const down = stumbling("before", "before", "before", "before");
+    await expect(storeFailures(down, [submission], [])).rejects.toThrow(/connection lost/);
+    const unlucky = stumbling("after", "before", "before", "before");
+    await expect(storeFailures(unlucky, [submission], [])).rejects.toThrow(/connection lost/);
+    expect(await storeFailures(env.DB, [submission], [])).toEqual([Array(4).fill("duplicate")]);
+    await expectSoundStore();
+  });
+
+  test("in the middle, nothing of the group is stored", async () => {
+    const [one, two] = [await createKey(["ingest"]), await createKey(["ingest"])];
     const tables = ["failures", "sources", "regions", "region_levels", "region_reports"];
     const before = await Promise.all(tables.map(countRows));
     const batch = [...batchOf("poison"), testEvent("poison new", { language: "fr" })];
-    await expect(submitFailures({ DB: stumbling("poisoned") }, actor, batch, 1)).rejects.toThrow(/NOT NULL/);
+    const submissions = [await submissionOf(one, batch), await submissionOf(two, batch)];
+    await expect(storeFailures(stumbling("poisoned"), submissions, [])).rejects.toThrow(/NOT NULL/);
     expect(await Promise.all(tables.map(countRows))).toEqual(before);
     await expectSoundStore();
-    const results = await submitFailures({ DB: env.DB }, actor, batch, 1);
-    expect(results.every((result) => result.status === "stored")).toBe(true);
+    const states = await storeFailures(env.DB, submissions, []);
+    expect(states.flat()).toEqual(Array(10).fill("stored"));
     await expectSoundStore();
   });
+});
+
+test("a group of many clients' requests is one commit, and each event has its own state", async () => {
+  const id = fc.nat(3);
+  const wave = fc.array(fc.record({ client: fc.nat(2), id, variant: fc.nat(2) }), { minLength: 1, maxLength: 12 });
+  const clients = await Promise.all([0, 1, 2].map(() => createKey(["ingest"])));
+  const before = await countRows("failures");
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(wave, { minLength: 1, maxLength: 3 }), async (waves) => {
+      run += 1;
+      const stands = new Map<string, number>();
+      for (const events of waves) {
+        const submissions = events.map((event): Submission => {
+          const eventId = `group ${run} ${event.id}`;
+          const content = String(event.variant).repeat(64);
+          const columns = columnsOf({
+            kind: "failure",
+            occurredAt: 1,
+            model: "m",
+            adapter: null,
+            conversation: [],
+            response: "r",
+            reference: null,
+            verdict: "unjudged",
+            region: "other/attribute/und/text",
+            details: null,
+            held: null,
+            images: [],
+            split: null,
+            polarity: null,
+          });
+          const failure = { eventId, contentSha256: content, verdict: "unjudged" as const, held: false, columns };
+          const clientId = clients[event.client]?.clientId ?? "";
+          const events = [{ ...failure, region: "other/attribute/und/text" }];
+          return { clientId, reportCap: 3, receivedAt: 1, events };
+        });
+        const states = await storeFailures(env.DB, submissions, []);
+        events.forEach((event, index) => {
+          const name = `${event.client} ${event.id}`;
+          const stood = stands.get(name);
+          const expected = stood === undefined ? "stored" : stood === event.variant ? "duplicate" : "conflict";
+          expect(states[index]).toEqual([expected]);
+          if (stood === undefined) stands.set(name, event.variant);
+        });
+      }
+    }),
+    { numRuns: 40 },
+  );
+  expect(await countRows("failures")).toBeGreaterThan(before);
+  await expectSoundStore();
 });

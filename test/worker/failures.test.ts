@@ -1,3 +1,4 @@
+import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LIMITS } from "../../shared/contracts/common.ts";
 import {
@@ -6,6 +7,7 @@ import {
   countRows,
   createKey,
   expectError,
+  freshLanguage,
   postEvents,
   prompt,
   regionCounts,
@@ -21,13 +23,15 @@ beforeAll(async () => {
 
 /** Regions are counted, so each test has its own language. */
 let language: string;
-let tests = 0;
 beforeEach(() => {
-  language = `en-t${++tests}`;
+  language = freshLanguage();
 });
 const ours = (eventId: string, fields: Record<string, unknown> = {}) => testEvent(eventId, { language, ...fields });
 
 test("what is acknowledged is stored, with its source, whether its image is known or not", async () => {
+  await env.DB.prepare("INSERT INTO adapters (sha256, bytes, created_at, state) VALUES (?1, 1, 1, 'uploaded')")
+    .bind("c".repeat(64))
+    .run();
   const event = ours("whole", { adapter: "c".repeat(64) });
   expect(await postEvents(client.key, [event])).toEqual([{ eventId: "whole", status: "stored" }]);
   expect(await rowsOf("failures", client.clientId, "whole")).toEqual([

@@ -1,6 +1,15 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createKey, postEvents, prompt, regionCounts, rowsOf, type TestKey, testEvent } from "./support.ts";
+import {
+  createKey,
+  freshLanguage,
+  postEvents,
+  prompt,
+  regionCounts,
+  rowsOf,
+  type TestKey,
+  testEvent,
+} from "./support.ts";
 
 /** What becomes of a stored event: its verdict, its counts, its source. */
 
@@ -11,9 +20,8 @@ beforeAll(async () => {
 
 /** Regions are counted, so each test has its own language. */
 let language: string;
-let tests = 0;
 beforeEach(() => {
-  language = `en-t${++tests}`;
+  language = freshLanguage();
 });
 const ours = (eventId: string, fields: Record<string, unknown> = {}) => testEvent(eventId, { language, ...fields });
 
@@ -62,7 +70,7 @@ describe("statistics", () => {
       "counting/count-far/image": { failures: 1, counted: 1, exposures: 3 },
       "counting/count-near/text": { failures: 1, counted: 1, exposures: 1 },
     });
-    language = `${language}b`;
+    language = freshLanguage();
     const again = [far, elsewhere, right, near].map((event) => ({ ...event, eventId: `${event.eventId} b`, language }));
     await postEvents(client.key, again);
     expect(await regionCounts(language)).toEqual(apart);
@@ -127,7 +135,14 @@ describe("sources", () => {
 
   test("know the side of a yes/no answer in English", async () => {
     const existence = (id: string, reference: string, fields = {}) =>
-      ours(id, { task: "existence", errorType: "negation", response: "Perhaps.", reference, ...fields });
+      ours(id, {
+        task: "existence",
+        errorType: "negation",
+        response: "Perhaps.",
+        reference,
+        language: "en-GB",
+        ...fields,
+      });
     await postEvents(client.key, [
       existence("y", "Yes, there is."),
       existence("n", "no"),

@@ -13,6 +13,19 @@ export async function findAdapter(db: D1Database, sha256: string): Promise<Adapt
 }
 
 /** Records that the adapter's bytes are stored; again is the same as once. */
+/** Adapters seen here; what is stored stays. */
+const known = new Set<string>();
+const KNOWN_MAX = 1_000;
+
+/** Whether this adapter was ever uploaded. Asked for every event, so the answer yes is remembered. */
+export async function isKnownAdapter(db: D1Database, sha256: string): Promise<boolean> {
+  if (known.has(sha256)) return true;
+  if (!(await findAdapter(db, sha256))) return false;
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.add(sha256);
+  return true;
+}
+
 export async function insertAdapter(db: D1Database, sha256: string, bytes: number, now: number): Promise<void> {
   await db
     .prepare(

@@ -30,6 +30,18 @@ export async function currentPolicy(db: D1Database): Promise<StoredPolicy> {
   return first;
 }
 
+/** How old the policy may be that a hot path goes by. */
+const RECENT_MS = 5_000;
+let recent: { readonly policy: StoredPolicy; readonly readAt: number } | null = null;
+
+/** The policy as it was at most a few seconds ago; after a change in this isolate, the changed one. */
+export async function recentPolicy(db: D1Database, nowMs: number): Promise<StoredPolicy> {
+  if (recent && Math.abs(nowMs - recent.readAt) < RECENT_MS) return recent.policy;
+  const policy = await currentPolicy(db);
+  recent = { policy, readAt: nowMs };
+  return policy;
+}
+
 /**
  * Stores the version after `next.version - 1`, with its audit entry.
  * @returns false when that version exists already: somebody else was faster
@@ -40,6 +52,7 @@ export async function appendPolicy(db: D1Database, next: StoredPolicy, audit: Au
     .bind(next.version, JSON.stringify(next.document), next.createdAt, next.author, next.reason);
   try {
     await db.batch([insert, auditStatement(db, audit)]);
+    recent = null;
     return true;
   } catch (error) {
     if (isUniqueViolation(error)) return false;
