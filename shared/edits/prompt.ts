@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { dataBlock } from "../prompts/data-block.ts";
 import type { ErrorType, Level } from "../taxonomy/taxonomy.ts";
 import type { EditRequest } from "./types.ts";
 
@@ -48,12 +49,6 @@ const SYSTEM = [
   'Reply with one JSON object and nothing else: {"rejected": "the wrong answer"}',
 ].join("\n");
 
-/** Angle brackets are escaped inside JSON strings, so that no value can close the block it stands in. */
-function fenced(data: unknown): string {
-  const json = JSON.stringify(data).replaceAll("<", "\\u003c").replaceAll(">", "\\u003e");
-  return `<data>\n${json}\n</data>`;
-}
-
 /** The messages that ask an OpenAI-compatible model for one edit; its reply is read with `modelEdit` and believed only after `checkEdit`. */
 export function editPrompt(request: EditRequest): EditPrompt {
   const { question, answer, ownAnswer, avoid, level, errorType, language } = request;
@@ -70,5 +65,5 @@ export function editPrompt(request: EditRequest): EditPrompt {
     ...(level === 4 && ownAnswer !== null ? { model_answer: ownAnswer } : {}),
     ...(avoid.length > 0 ? { avoid } : {}),
   };
-  return { system: SYSTEM, user: `${wanted.join("\n")}\n${fenced(data)}` };
+  return { system: SYSTEM, user: `${wanted.join("\n")}\n${dataBlock(data)}` };
 }

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import type { EditMessage, Env } from "../env.ts";
 import { describeError, logEvent } from "../http/log.ts";
+import type { Switch } from "../model/health.ts";
 import { finishJobs, queuedJobs } from "../store/jobs.ts";
 import { currentPolicy } from "../store/policy.ts";
 import { editJobs } from "./edit.ts";
-import type { Switch } from "./health.ts";
 import { configuredModel, type ModelEditor } from "./model.ts";
 
 const message = z.object({ jobs: z.array(z.string()) });

@@ -3,9 +3,11 @@ import type { EditorPolicy } from "../../shared/contracts/policy.ts";
 import { type EditOutcome, type EditRequest, editBuiltin, editPrompt } from "../../shared/edits/index.ts";
 import { classify } from "../../shared/taxonomy/classify.ts";
 import type { ErrorType, Level, Task } from "../../shared/taxonomy/taxonomy.ts";
+import { ModelFailure } from "../model/chat.ts";
+import { eachLimited } from "../model/each-limited.ts";
+import { ModelHealth, type Switch } from "../model/health.ts";
 import type { JobResult, QueuedJob } from "../store/jobs.ts";
-import { ModelHealth, type Switch } from "./health.ts";
-import { type ModelEditor, ModelFailure, type ModelReply, type Repair } from "./model.ts";
+import type { ModelEditor, ModelReply, Repair } from "./model.ts";
 import { Novelty } from "./novelty.ts";
 
 /** Calls to the model in flight at once, per message. */
@@ -52,7 +54,7 @@ export async function editJobs(
 }
 
 interface Workshop {
-  readonly health: ModelHealth;
+  readonly health: ModelHealth<ModelEditor>;
   readonly novelty: Novelty;
   readonly policy: EditorPolicy;
 }
@@ -164,13 +166,4 @@ function toResult({ outcome, ...made }: Attempt): Ended {
 function toFailure(error: unknown): Ended {
   const reason = error instanceof Error ? error.name : "unknown error";
   return { state: "failed", reason, rejected: null, editor: BUILTIN, origin: BUILTIN, tokensIn: 0, tokensOut: 0 };
-}
-
-/** Runs `work` on all items, at most `limit` at once. */
-async function eachLimited<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async () => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
 }

@@ -1,6 +1,6 @@
-import { type ModelEditor, ModelFailure } from "./model.ts";
+import { ModelFailure } from "./chat.ts";
 
-/** The built-in editor took over from the model for the rest of a message. */
+/** A model was given up for the rest of a piece of work. */
 export interface Switch {
   readonly model: string;
   /** The class of the last failure. */
@@ -9,14 +9,14 @@ export interface Switch {
   readonly failures: number;
 }
 
-/** Whether the model is worth asking: a broken one is left alone for the rest of the message. */
-export class ModelHealth {
-  readonly #model: ModelEditor | null;
+/** Whether the model is worth asking: a broken one is left alone for the rest of the work. */
+export class ModelHealth<M extends { readonly name: string }> {
+  readonly #model: M | null;
   readonly #failuresToSwitch: number;
   #inRow = 0;
   #switched: Switch | null = null;
 
-  constructor(model: ModelEditor | null, failuresToSwitch: number) {
+  constructor(model: M | null, failuresToSwitch: number) {
     this.#model = model;
     this.#failuresToSwitch = failuresToSwitch;
   }
@@ -27,7 +27,7 @@ export class ModelHealth {
   }
 
   /** What the model makes of the task; null when there is no model, or it failed, or it was given up before. */
-  async attempt<T>(task: (model: ModelEditor) => Promise<T>): Promise<T | null> {
+  async attempt<T>(task: (model: M) => Promise<T>): Promise<T | null> {
     if (!this.#model || this.#switched) return null;
     try {
       const result = await task(this.#model);
