@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { conversation, ERROR_STATUS, errorBody, imagesOf, LIMITS } from "../../shared/contracts/common.ts";
-import { failureEvent, failuresRequest } from "../../shared/contracts/ingest.ts";
+import { eventsRequest, failureEvent } from "../../shared/contracts/ingest.ts";
 import { createKeyRequest } from "../../shared/contracts/operator.ts";
 import { DEFAULT_POLICY, policyDocument } from "../../shared/contracts/policy.ts";
 import { pairReport } from "../../shared/contracts/training.ts";
@@ -86,7 +86,7 @@ describe("a conversation", () => {
 });
 
 test("a batch holds 1 to 500 events of any kind", () => {
-  const sizes = [0, 1, 500, 501].map((n) => failuresRequest.safeParse({ events: Array(n).fill(null) }).success);
+  const sizes = [0, 1, 500, 501].map((n) => eventsRequest.safeParse({ events: Array(n).fill(null) }).success);
   expect(sizes).toEqual([false, true, true, false]);
 });
 

@@ -1,27 +1,53 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
+import type { Operation } from "../../shared/contracts/api/operation.ts";
+import { OPERATIONS } from "../../shared/contracts/api.ts";
 import type { Scope } from "../../shared/contracts/common.ts";
 import { SCOPES } from "../../shared/contracts/common.ts";
+import { createKeyRequest } from "../../shared/contracts/operator.ts";
 import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
 import { buildApp } from "../../workers/app.ts";
 import type { Env } from "../../workers/env.ts";
 import { demand } from "../../workers/http/auth.ts";
 import type { Actor } from "../../workers/http/context.ts";
-import { submitFailures } from "../../workers/ingest/failures.ts";
 import { getImage, listMissing, putImage } from "../../workers/ingest/images.ts";
-import { closeKey, createKey } from "../../workers/operator/keys.ts";
+import { makeLink } from "../../workers/ingest/links.ts";
+import { answerFailure, getFailure, getIntake, listFailures, releaseHeld } from "../../workers/ingest/review.ts";
+import { submitEvents } from "../../workers/ingest/submit.ts";
+import { makeToken } from "../../workers/ingest/tokens.ts";
+import { closeKey, createKey, listKeys, rotateKey } from "../../workers/operator/keys.ts";
+import { getMetrics } from "../../workers/operator/metrics.ts";
 import { getPolicy, setPolicy } from "../../workers/operator/policy.ts";
 import { getRegions, getRound, getRounds } from "../../workers/operator/views.ts";
-import { ADMIN_KEY, call, expectError, createKey as makeKey, type TestKey, testEvent } from "./support.ts";
+import { getErasure, listErasures, requestErasure } from "../../workers/retention/requests.ts";
+import { ADMIN_KEY, call, expectError, createKey as makeKey, type TestKey } from "./support.ts";
 
 /** Who may call what, written down apart from the code. `admin` may call everything. */
-const ACCESS: Readonly<Record<string, readonly Scope[]>> = {
-  "POST /v1/failures": ["ingest"],
-  "POST /v1/images/missing": ["ingest"],
-  "PUT /v1/images/{}": ["ingest"],
+const ACCESS: Readonly<Record<string, readonly Scope[] | "open">> = {
+  "GET /healthz": "open",
+  "GET /readyz": "open",
+  "GET /openapi.json": "open",
+  "GET /docs": "open",
+  "GET /metrics": ["observe", "operate"],
+  "POST /v1/failures": ["ingest", "feedback"],
+  "POST /v1/pairs": ["ingest", "feedback"],
+  "POST /v1/images/missing": ["ingest", "feedback"],
+  "PUT /v1/images/{}": ["ingest", "feedback"],
   "GET /v1/images/{}": ["train", "operate"],
-  "POST /v1/keys": [],
-  "DELETE /v1/keys/{}": [],
+  "POST /v1/tokens": ["ingest"],
+  "POST /v1/links": ["train", "operate"],
+  "GET /v1/failures": ["operate"],
+  "GET /v1/failures/{}": ["operate"],
+  "POST /v1/failures/{}/answer": ["operate"],
+  "POST /v1/failures/release": ["operate"],
+  "GET /v1/intake": ["operate"],
+  "POST /v1/keys": ["admin"],
+  "GET /v1/keys": ["admin"],
+  "POST /v1/keys/{}/rotate": ["admin"],
+  "DELETE /v1/keys/{}": ["admin"],
+  "POST /v1/erasures": ["admin"],
+  "GET /v1/erasures": ["admin"],
+  "GET /v1/erasures/{}": ["admin"],
   "GET /v1/policy": ["operate"],
   "PUT /v1/policy": ["operate"],
   "GET /v1/regions": ["operate"],
@@ -42,13 +68,13 @@ const ACCESS: Readonly<Record<string, readonly Scope[]>> = {
   "GET /v1/adapters/champion": ["ingest", "train"],
   "POST /v1/adapters/rollback": ["operate"],
 };
-const OPEN = ["GET /healthz"];
 
-/** The routes that exist, from the router itself, so that none escapes this table; one entry per handler. */
-const routes = buildApp()
+/** The routes that exist, from the router itself, so that none escapes the table; one entry per handler. */
+const handlers = buildApp()
   .routes.filter((route) => route.method !== "ALL")
   .map((route) => `${route.method} ${route.path.replaceAll(/:[^/]+/g, "{}")}`);
-const guarded = [...new Set(routes)].filter((route) => !OPEN.includes(route));
+const routes = [...new Set(handlers)];
+const guarded = routes.filter((route) => ACCESS[route] !== "open");
 
 const ID = "0".repeat(64);
 
@@ -57,36 +83,57 @@ function attempt(route: string, key?: string): Promise<Response> {
   return call(method, path.replaceAll("{}", ID), { ...(key !== undefined && { key }) });
 }
 
-test("every route of the router has its line in the table of access", () => {
-  expect([...guarded].sort()).toEqual(Object.keys(ACCESS).sort());
+test("the router has the routes of the table of operations, and each has its access as written down here", () => {
+  const operations: Readonly<Record<string, Operation>> = OPERATIONS;
+  const access = Object.fromEntries(
+    Object.values(operations).map(({ method, path, access }) => [
+      `${method} ${path.replaceAll(/\{[^}]+\}/g, "{}")}`,
+      access,
+    ]),
+  );
+  expect([...routes].sort()).toEqual(Object.keys(access).sort());
+  expect(access).toEqual(ACCESS);
+});
+
+let keys: Record<Scope, TestKey>;
+let closed: Record<string, string | undefined>;
+beforeAll(async () => {
+  const made = await Promise.all(SCOPES.map(async (scope) => [scope, await makeKey([scope])] as const));
+  keys = Object.fromEntries(made) as Record<Scope, TestKey>;
+  const [revoked, expired] = [await makeKey(["admin"]), await makeKey(["admin"])];
+  expect((await call("DELETE", `/v1/keys/${revoked.id}`, { key: ADMIN_KEY })).status).toBe(204);
+  await env.DB.prepare("UPDATE api_keys SET expires_at = 1 WHERE id = ?1").bind(expired.id).run();
+  closed = {
+    none: undefined,
+    empty: "",
+    "without a prefix": "secret",
+    "a prefix only": "nm_",
+    unknown: `nm_${"A".repeat(43)}`,
+    "nearly the first admin key": `${ADMIN_KEY.slice(0, -1)}x`,
+    "two at once": `${ADMIN_KEY} ${ADMIN_KEY}`,
+    "a token that nobody signed": "nmt_e30.e30.AAAA",
+    revoked: revoked.key,
+    expired: expired.key,
+  };
 });
 
 describe.each(guarded)("%s", (route) => {
-  test("has a check in front of its handler", () => {
-    expect(routes.filter((each) => each === route).length).toBeGreaterThan(1);
+  test("has its checks in front of its handler", () => {
+    const [method = "", path = ""] = route.split(" ");
+    const counted = method === "POST" && ["/v1/failures", "/v1/pairs"].includes(path) ? 0 : 1;
+    expect(handlers.filter((each) => each === route)).toHaveLength(3 + counted);
   });
 
-  let keys: Record<Scope, TestKey>;
-  let revoked: TestKey;
-  beforeAll(async () => {
-    const made = await Promise.all(SCOPES.map(async (scope) => [scope, await makeKey([scope])] as const));
-    keys = Object.fromEntries(made) as Record<Scope, TestKey>;
-    revoked = await makeKey(["admin"]);
-    expect((await call("DELETE", `/v1/keys/${revoked.id}`, { key: ADMIN_KEY })).status).toBe(204);
-  });
-
-  test("refuses a missing, malformed, wrong or revoked key with 401", async () => {
-    const wrong = `nm_${"A".repeat(43)}`;
-    const nearlyAdmin = `${ADMIN_KEY.slice(0, -1)}x`;
-    for (const key of [undefined, "", "secret", "nm_", wrong, nearlyAdmin, `${ADMIN_KEY} ${ADMIN_KEY}`, revoked.key]) {
+  test("refuses a key that opens nothing with 401", async () => {
+    for (const [name, key] of Object.entries(closed)) {
       const response = await attempt(route, key);
-      expect(response.headers.get("www-authenticate")).toBe("Bearer");
-      expect((await expectError(response, 401)).code).toBe("unauthorized");
+      expect(response.headers.get("www-authenticate"), name).toBe("Bearer");
+      expect((await expectError(response, 401)).code, name).toBe("unauthorized");
     }
   });
 
   test("refuses every scope but its own with 403, and lets its own and admin in", async () => {
-    const allowed: readonly Scope[] = [...(ACCESS[route] ?? []), "admin"];
+    const allowed: readonly string[] = [...(ACCESS[route] ?? []), "admin"];
     for (const scope of SCOPES) {
       const response = await attempt(route, keys[scope].key);
       if (allowed.includes(scope)) {
@@ -97,6 +144,12 @@ describe.each(guarded)("%s", (route) => {
       }
     }
   });
+});
+
+test.each(routes.filter((route) => ACCESS[route] === "open"))("%s needs no key", async (route) => {
+  const response = await attempt(route);
+  expect(response.status).toBe(200);
+  await response.body?.cancel();
 });
 
 test("a key that is revoked stops working at once, and a second revocation is harmless", async () => {
@@ -143,15 +196,38 @@ test("the first admin key opens only where its hash is configured", async () => 
   }
 });
 
+const CLIENT = {
+  kind: "key",
+  keyId: "k",
+  clientId: "c",
+  reportCap: 3,
+  eventsPerMinute: 1,
+  requestsPerMinute: 1,
+} as const;
+
 test("every verb demands the scope by itself, should its route forget to", async () => {
-  const nobody: Actor = { kind: "key", keyId: "k", clientId: "c", reportCap: 3, scopes: [] };
+  const nobody: Actor = { ...CLIENT, scopes: [] };
   const document = DEFAULT_POLICY;
   const verbs = [
-    submitFailures(env, nobody, [testEvent("e")], 0),
+    submitEvents(env, nobody, "failure", { text: "{}", isLines: false }, 0, () => {}),
+    submitEvents(env, nobody, "pair", { text: "{}", isLines: true }, 0, () => {}),
     putImage(env, nobody, ID, new Uint8Array(), 0),
     getImage(env, nobody, ID),
-    listMissing(env, nobody, [ID]),
-    createKey(env, nobody, { client: "c", scopes: ["admin"], reportCap: 1 }, 0),
+    listMissing(env, nobody, [ID], 0),
+    makeToken(env, nobody, { model: "m", origin: "https://app.example", ttlMs: 1_000 }, 0),
+    makeLink(env, nobody, { sha256: ID, ttlMs: 1_000 }, "https://edge.test", 0),
+    listFailures(env, nobody, { state: "waiting", limit: 1 }),
+    getFailure(env, nobody, "id"),
+    answerFailure(env, nobody, "id", { answer: "a" }, 0),
+    releaseHeld(env, nobody, { reason: "unknown-model" }, 0),
+    getIntake(env, nobody, 0),
+    getMetrics(env, nobody, 0),
+    requestErasure(env, nobody, { client: "c" }, 0),
+    getErasure(env, nobody, "id"),
+    listErasures(env, nobody),
+    createKey(env, nobody, createKeyRequest.parse({ client: "c", scopes: ["admin"] }), 0),
+    listKeys(env, nobody),
+    rotateKey(env, nobody, "id", { overlapMs: 0 }, 0),
     closeKey(env, nobody, "id", 0),
     getPolicy(env, nobody),
     setPolicy(env, nobody, { version: 1, document, reason: "r" }, 0),
@@ -165,17 +241,11 @@ test("every verb demands the scope by itself, should its route forget to", async
 });
 
 test("a scope check lets the named scopes and admin pass", () => {
-  const actor = { kind: "key", keyId: "k", clientId: "c", reportCap: 3, scopes: ["ingest"] } as const;
+  const actor: Actor = { ...CLIENT, scopes: ["ingest"] };
   expect(() => demand(actor, "ingest", "train")).not.toThrow();
   expect(() => demand(actor, "train", "operate")).toThrow(/scope train or operate/);
   expect(() => demand({ kind: "bootstrap", scopes: ["admin"] }, "train")).not.toThrow();
   expect(() => demand({ kind: "system", scopes: [] }, "train")).toThrow();
-});
-
-test("health needs no key", async () => {
-  const response = await call("GET", "/healthz");
-  expect(response.status).toBe(200);
-  expect(await response.json()).toEqual({ ok: true, database: true });
 });
 
 test("unknown paths and methods are answered in the one error shape", async () => {

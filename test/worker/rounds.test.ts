@@ -327,11 +327,16 @@ describe("reports", () => {
     const round = await claimRound(key, "t");
     const reports = [scored(a), { pairId: b, refused: "too long" }, scored("stranger")];
     const send = async (json: unknown) => expectJson(await onRound(key, round, "POST", "reports", { reports: json }));
-    expect(await send(reports)).toEqual({ stored: 2, duplicate: 0, unknown: ["stranger"] });
-    expect(await send(reports)).toEqual({ stored: 0, duplicate: 2, unknown: ["stranger"] });
+    expect(await send(reports)).toEqual({ stored: 2, duplicate: 0, unknown: ["stranger"], erased: 0 });
+    expect(await send(reports)).toEqual({ stored: 0, duplicate: 2, unknown: ["stranger"], erased: 0 });
     const other = [scored(a, { chosenBefore: -99 }), scored(b), { pairId: a, refused: "no" }];
-    expect(await send(other)).toEqual({ stored: 0, duplicate: 3, unknown: [] });
-    expect(await send([scored(c), scored(c, { chosenBefore: -1 })])).toEqual({ stored: 1, duplicate: 1, unknown: [] });
+    expect(await send(other)).toEqual({ stored: 0, duplicate: 3, unknown: [], erased: 0 });
+    expect(await send([scored(c), scored(c, { chosenBefore: -1 })])).toEqual({
+      stored: 1,
+      duplicate: 1,
+      unknown: [],
+      erased: 0,
+    });
     const [row] = await rows<{ chosen_before: number }>("SELECT chosen_before FROM pair_scores WHERE pair_id = ?1", a);
     expect(row?.chosen_before).toBe(-10);
     expect(await rows("SELECT pair_id, reason FROM pair_refusals")).toEqual([{ pair_id: b, reason: "too long" }]);
@@ -345,7 +350,7 @@ describe("reports", () => {
     const theirs = await allLines<PairLine>(key, other, "pairs");
     const reports = theirs.map(({ id }) => scored(id));
     const answer = await expectJson(await onRound(key, one, "POST", "reports", { reports }));
-    expect(answer).toEqual({ stored: 0, duplicate: 0, unknown: theirs.map(({ id }) => id) });
+    expect(answer).toEqual({ stored: 0, duplicate: 0, unknown: theirs.map(({ id }) => id), erased: 0 });
     expect(await rows("SELECT * FROM pair_scores")).toEqual([]);
   });
 });

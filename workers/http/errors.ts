@@ -5,10 +5,13 @@ export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: ErrorCode;
   readonly details: readonly FieldProblem[] | undefined;
+  /** Seconds after which the same call may well succeed. */
+  readonly retryAfterS: number | undefined;
 
-  constructor(code: ErrorCode, message: string, details?: readonly FieldProblem[]) {
+  constructor(code: ErrorCode, message: string, details?: readonly FieldProblem[], retryAfterS?: number) {
     super(message);
     this.code = code;
     this.details = details;
+    this.retryAfterS = retryAfterS;
   }
 }

@@ -6,8 +6,8 @@ import { ApiError } from "./errors.ts";
 import { describeError } from "./log.ts";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
-/** Seconds after which an overloaded caller may come again. */
-const RETRY_AFTER_S = 2;
+/** Seconds after which an overloaded caller may come again, when nothing better is known. */
+const BUSY_RETRY_AFTER_S = 2;
 
 /** Every error leaves in one shape. What was not meant for the caller becomes `internal` and goes to the log. */
 export function onError(error: unknown, c: Context<AppEnv>): Response {
@@ -15,7 +15,8 @@ export function onError(error: unknown, c: Context<AppEnv>): Response {
   c.get("log").code = shown.code;
   if (!(error instanceof ApiError)) Object.assign(c.get("log"), describeError(error));
   if (shown.code === "unauthorized") c.header("www-authenticate", "Bearer");
-  if (shown.code === "overloaded") c.header("retry-after", String(RETRY_AFTER_S));
+  const retryAfterS = shown.retryAfterS ?? (shown.code === "overloaded" ? BUSY_RETRY_AFTER_S : undefined);
+  if (retryAfterS !== undefined) c.header("retry-after", String(retryAfterS));
   const body: ErrorBody = {
     error: {
       code: shown.code,

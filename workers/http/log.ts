@@ -4,14 +4,17 @@ import { type AppEnv, actorName, type LogFields } from "./context.ts";
 
 const ERROR_MESSAGE_CHARS = 300;
 const STACK_FRAMES = 12;
+/** A caller's own name for its request, when it is short and cannot be taken for anything else. */
+const CLIENT_REQUEST_ID = /^[\w.-]{1,64}$/;
 
 /** Names the request, lets the rooms add fields, and writes one JSON line when the answer is ready. Bodies, queries and headers stay out. */
 export const requestLog = createMiddleware<AppEnv>(async (c, next) => {
   const startedAt = Date.now();
   c.set("requestId", crypto.randomUUID());
-  c.set("log", {});
+  const clientRequestId = c.req.header("x-request-id") ?? "";
+  c.set("log", CLIENT_REQUEST_ID.test(clientRequestId) ? { clientRequestId } : {});
+  c.header("x-request-id", c.get("requestId")); // before there is a response, which would have to be made anew
   await next();
-  c.header("x-request-id", c.get("requestId"));
   const actor = c.get("actor");
   logEvent("request", {
     requestId: c.get("requestId"),

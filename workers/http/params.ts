@@ -1,15 +1,18 @@
-import type { Context } from "hono";
 import type { z } from "zod";
-import type { AppEnv } from "./context.ts";
 import { ApiError } from "./errors.ts";
 import { problemsOf } from "./problems.ts";
 
 /**
- * A part of the path, parsed by `schema`.
- * @throws {ApiError} `bad_request` naming the part
+ * The parameters of one part of a request, parsed by `schema`.
+ * @throws {ApiError} `bad_request` naming each wrong one
  */
-export function readParam<S extends z.ZodType>(c: Context<AppEnv>, name: string, schema: S): z.output<S> {
-  const parsed = schema.safeParse(c.req.param(name));
+export function readPart<S extends z.ZodType>(
+  part: "path" | "query" | "headers",
+  schema: S,
+  values: unknown,
+): z.output<S> {
+  const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
-  throw new ApiError("bad_request", "The path is not valid.", problemsOf(parsed.error, [name]));
+  const verb = part === "headers" ? "are" : "is";
+  throw new ApiError("bad_request", `The ${part} ${verb} not valid.`, problemsOf(parsed.error));
 }

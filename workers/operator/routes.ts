@@ -1,35 +1,25 @@
-import { Hono } from "hono";
-import { label } from "../../shared/contracts/common.ts";
-import { createKeyRequest, setPolicyRequest } from "../../shared/contracts/operator.ts";
-import { requireScope } from "../http/auth.ts";
-import { readJson } from "../http/body.ts";
+import type { Hono } from "hono";
+import { OPERATIONS } from "../../shared/contracts/api.ts";
 import type { AppEnv } from "../http/context.ts";
-import { readParam } from "../http/params.ts";
-import { closeKey, createKey } from "./keys.ts";
+import { mount } from "../http/operation.ts";
+import { closeKey, createKey, listKeys, rotateKey } from "./keys.ts";
+import { getMetrics } from "./metrics.ts";
 import { getPolicy, setPolicy } from "./policy.ts";
 import { getRegions, getRound, getRounds } from "./views.ts";
 
-/** What operators call, from the console or the command line. */
-export function operatorRoutes(): Hono<AppEnv> {
-  const operate = requireScope("operate");
-  const admin = requireScope("admin");
-  return new Hono<AppEnv>()
-    .post("/v1/keys", admin, async (c) => {
-      const request = await readJson(c, createKeyRequest);
-      return c.json(await createKey(c.env, c.get("actor"), request, Date.now()), 201);
-    })
-    .delete("/v1/keys/:id", admin, async (c) => {
-      await closeKey(c.env, c.get("actor"), readParam(c, "id", label), Date.now());
-      return c.body(null, 204);
-    })
-    .get("/v1/policy", operate, async (c) => c.json(await getPolicy(c.env, c.get("actor"))))
-    .put("/v1/policy", operate, async (c) => {
-      const request = await readJson(c, setPolicyRequest);
-      return c.json(await setPolicy(c.env, c.get("actor"), request, Date.now()));
-    })
-    .get("/v1/regions", operate, async (c) => c.json(await getRegions(c.env, c.get("actor"))))
-    .get("/v1/rounds", operate, async (c) => c.json(await getRounds(c.env, c.get("actor"))))
-    .get("/v1/rounds/:id", operate, async (c) => {
-      return c.json(await getRound(c.env, c.get("actor"), readParam(c, "id", label)));
-    });
+/** What operators and their monitoring call, from the console or the command line. */
+export function mountOperator(app: Hono<AppEnv>): void {
+  mount(app, OPERATIONS.createKey, (c, { body }) => createKey(c.env, c.get("actor"), body, Date.now()));
+  mount(app, OPERATIONS.listKeys, (c) => listKeys(c.env, c.get("actor")));
+  mount(app, OPERATIONS.rotateKey, (c, { path, body }) => rotateKey(c.env, c.get("actor"), path.id, body, Date.now()));
+  mount(app, OPERATIONS.closeKey, (c, { path }) => closeKey(c.env, c.get("actor"), path.id, Date.now()));
+  mount(app, OPERATIONS.getPolicy, (c) => getPolicy(c.env, c.get("actor")));
+  mount(app, OPERATIONS.setPolicy, (c, { body }) => setPolicy(c.env, c.get("actor"), body, Date.now()));
+  mount(app, OPERATIONS.getRegions, (c) => getRegions(c.env, c.get("actor")));
+  mount(app, OPERATIONS.getRounds, (c) => getRounds(c.env, c.get("actor")));
+  mount(app, OPERATIONS.getRound, (c, { path }) => getRound(c.env, c.get("actor"), path.id));
+  mount(app, OPERATIONS.getMetrics, async (c) => {
+    const text = await getMetrics(c.env, c.get("actor"), Date.now());
+    return c.body(text, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  });
 }

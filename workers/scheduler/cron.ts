@@ -1,5 +1,8 @@
 import type { Env } from "../env.ts";
-import { logEvent } from "../http/log.ts";
+import { describeError, logEvent } from "../http/log.ts";
+import { sweepOverflow } from "../ingest/overflow.ts";
+import { type TeacherEnv, teacherStep } from "../ingest/teacher.ts";
+import { retentionStep } from "../retention/step.ts";
 import { forgottenJobs } from "../store/jobs.ts";
 import { expireLeases } from "../store/leases.ts";
 import { hasNews } from "../store/statistics.ts";
@@ -15,14 +18,43 @@ const SWEEP_JOBS = 2_000;
 
 /**
  * What has to happen without anybody asking: late leases end, the plan of the time slot is made when there are new reports,
- * and jobs whose message was lost are enqueued again.
+ * jobs and events whose message was lost are enqueued again, what need not be kept goes, and the teacher is asked for right
+ * answers.
  * @param scheduledTime ms
+ * @param fetcher how the teacher is reached
  */
-export async function onCron(env: Pick<Env, keyof TickEnv>, scheduledTime: number): Promise<void> {
-  const expired = await expireLeases(env.DB, scheduledTime);
-  const swept = await sweep(env, scheduledTime);
-  const tick = (await hasNews(env.DB)) ? await runTick(env, { slot: slotOf(scheduledTime), now: scheduledTime }) : null;
-  logEvent("cron", { expired, swept, tick: tick?.row.id ?? null, jobs: tick?.row.jobs ?? 0 });
+export async function onCron(
+  env: Pick<Env, keyof TickEnv | "INTAKE_QUEUE"> & TeacherEnv,
+  scheduledTime: number,
+  fetcher: typeof fetch = fetch,
+): Promise<void> {
+  const expired = await attempt("leases", () => expireLeases(env.DB, scheduledTime));
+  const swept = await attempt("jobs", () => sweep(env, scheduledTime));
+  const late = await attempt("queued-events", () => sweepOverflow(env, scheduledTime));
+  const tick = await attempt("tick", async () =>
+    (await hasNews(env.DB)) ? runTick(env, { slot: slotOf(scheduledTime), now: scheduledTime }) : null,
+  );
+  const retention = await attempt("retention", () => retentionStep(env, scheduledTime));
+  const teacher = await attempt("teacher", () => teacherStep(env, scheduledTime, fetcher));
+  logEvent("cron", {
+    expired,
+    swept,
+    late,
+    tick: tick?.row.id ?? null,
+    jobs: tick?.row.jobs ?? 0,
+    ...retention,
+    ...teacher,
+  });
+}
+
+/** No step needs another: one that fails is told to the log, and comes again with the next cron event. */
+async function attempt<T>(step: string, run: () => Promise<T>): Promise<T | null> {
+  try {
+    return await run();
+  } catch (error) {
+    logEvent("cron-step-failed", { step, ...describeError(error) });
+    return null;
+  }
 }
 
 /**

@@ -84,14 +84,14 @@ async function tryTick(env: TickEnv, { slot, now, seed }: TickRequest): Promise<
   const window = windowOf(groups.length, policy.document);
   const inputs: PlanInputs = {
     at: now,
-    seed: seed ?? (await seedOf(slot)),
+    seed: seed ?? seedOf(slot),
     policy: policy.document.scheduler,
     regions: withSupply(statistics, groups, await readSupply(env.DB, groups, window)),
     difficulties: statistics.difficulties,
   };
   const plan = makePlan(inputs);
   const texts = { inputs: canonicalJson(inputs), plan: canonicalJson(plan) };
-  const hashes = { inputs: await sha256Hex(texts.inputs), plan: await sha256Hex(texts.plan) };
+  const hashes = { inputs: sha256Hex(texts.inputs), plan: sha256Hex(texts.plan) };
   const row: Omit<TickRow, "jobs"> = {
     id: statistics.lastTick + 1,
     slot,
@@ -154,7 +154,7 @@ async function ordersOf(
     const sources = await editableOf(db, parseRegionKey(first.region), window);
     orders.push(...chooseSources(lines, sources, editor, seed));
   }
-  return Promise.all(orders.map(async (order) => ({ id: await jobId(order), ...order })));
+  return orders.map((order) => ({ id: jobId(order), ...order }));
 }
 
 /** What the tick leaves behind: the counts decayed, and the level and time of the plan where there is one. */
@@ -179,10 +179,10 @@ function groupKey({ task, language, modality }: SourceGroup): string {
   return `${task}/${language}/${modality}`;
 }
 
-async function seedOf(slot: string): Promise<number> {
-  return Number.parseInt((await sha256Hex(slot)).slice(0, 8), 16);
+function seedOf(slot: string): number {
+  return Number.parseInt(sha256Hex(slot).slice(0, 8), 16);
 }
 
-async function jobId({ sourceId, errorType, level }: Omit<NewJob, "id">): Promise<string> {
-  return (await sha256Hex(`${sourceId}\n${errorType}\n${level}`)).slice(0, JOB_ID_DIGITS);
+function jobId({ sourceId, errorType, level }: Omit<NewJob, "id">): string {
+  return sha256Hex(`${sourceId}\n${errorType}\n${level}`).slice(0, JOB_ID_DIGITS);
 }

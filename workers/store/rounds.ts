@@ -129,10 +129,13 @@ export interface StoredReports {
   readonly held: boolean;
   readonly stored: number;
   readonly unknown: readonly string[];
+  /** Pairs of the round that were deleted on request since it began. */
+  readonly erased: readonly string[];
 }
 
 /**
- * Stores what the trainer measured or refused, once per pair and round; the first report of a pair stands.
+ * Stores what the trainer measured or refused, once per pair and round; the first report of a pair stands. A
+ * pair that is nowhere any more counts as erased if the round has fewer pairs than it began with, otherwise as unknown.
  * @param reports JSON array as in the contract
  */
 export async function insertReports(
@@ -146,11 +149,15 @@ export async function insertReports(
     `NOT EXISTS (SELECT 1 FROM ${table} told WHERE told.pair_id = p.id AND told.round_id = ?2)`;
   const ofRound = `json_each(?5) r CROSS JOIN pairs p
     ON p.id = r.value ->> 'pairId' AND p.round_id = ?2 AND p.state = 'leased'`;
-  const [held, unknown, scores, refusals] = await db.batch<{ held: number } | { id: string }>([
+  const [held, strangers, scores, refusals] = await db.batch<{ held: number } | { id: string; erased: number }>([
     db.prepare(`SELECT ${HOLDS} AS held`).bind(...params),
     db
       .prepare(
-        `SELECT DISTINCT r.value ->> 'pairId' AS id FROM json_each(?2) r WHERE NOT EXISTS (
+        `SELECT DISTINCT r.value ->> 'pairId' AS id,
+                NOT EXISTS (SELECT 1 FROM pairs p WHERE p.id = r.value ->> 'pairId')
+                  AND (SELECT pairs FROM rounds WHERE id = ?1)
+                    > (SELECT count(*) FROM pairs WHERE round_id = ?1 AND state = 'leased') AS erased
+         FROM json_each(?2) r WHERE NOT EXISTS (
            SELECT 1 FROM pairs p WHERE p.id = r.value ->> 'pairId' AND p.round_id = ?1 AND p.state = 'leased')`,
       )
       .bind(holder.roundId, reports),
@@ -175,6 +182,11 @@ export async function insertReports(
   return {
     held: first !== undefined && "held" in first && first.held === 1,
     stored: (scores?.meta.changes ?? 0) + (refusals?.meta.changes ?? 0),
-    unknown: (unknown?.results ?? []).flatMap((row) => ("id" in row ? [row.id] : [])),
+    unknown: strangersOf(strangers, 0),
+    erased: strangersOf(strangers, 1),
   };
+}
+
+function strangersOf(found: D1Result<{ held: number } | { id: string; erased: number }> | undefined, erased: 0 | 1) {
+  return (found?.results ?? []).flatMap((row) => ("id" in row && row.erased === erased ? [row.id] : []));
 }

@@ -18,6 +18,17 @@ export const apiKeys = sqliteTable("api_keys", {
   scopes: text("scopes", { mode: "json" }).$type<Scope[]>().notNull(),
   createdAt: integer("created_at").notNull(),
   revokedAt: integer("revoked_at"),
+  expiresAt: integer("expires_at"),
+  rotatedFrom: text("rotated_from"),
+  eventsPerMinute: integer("events_per_minute").notNull(),
+  requestsPerMinute: integer("requests_per_minute").notNull(),
+});
+
+export const keyUsage = sqliteTable("key_usage", {
+  keyId: text("key_id").primaryKey(),
+  minute: integer("minute").notNull(),
+  events: integer("events").notNull(),
+  requests: integer("requests").notNull(),
 });
 
 export const images = sqliteTable("images", {
@@ -27,6 +38,7 @@ export const images = sqliteTable("images", {
   width: integer("width").notNull(),
   height: integer("height").notNull(),
   createdAt: integer("created_at").notNull(),
+  wantedAt: integer("wanted_at").notNull(),
 });
 
 export const policies = sqliteTable("policies", {

@@ -76,7 +76,7 @@ async function claimNew(db: D1Database, trainer: string, now: number): Promise<C
   if (pairs.length < training.minPairs) return { round: null, reason: tooFew(choice, training.minPairs) };
 
   const pairIds = pairs.map(({ id }) => id).sort();
-  const batchSha256 = await sha256Hex(pairIds.join("\n"));
+  const batchSha256 = sha256Hex(pairIds.join("\n"));
   const ttlMs = training.leaseTtlMs;
   const round = {
     id: crypto.randomUUID(),

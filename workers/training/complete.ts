@@ -33,7 +33,7 @@ export async function completeRound(
   now: number,
 ): Promise<Completed> {
   demand(actor, "train");
-  const ending: Ending = { actor, holder, request, completionSha256: await sha256Hex(canonicalJson(request)), now };
+  const ending: Ending = { actor, holder, request, completionSha256: sha256Hex(canonicalJson(request)), now };
   for (let attempt = 1; attempt <= COMPLETE_ATTEMPTS; attempt++) {
     const round = await roundToComplete(env.DB, holder, now);
     if (!round) throw late();

@@ -1,4 +1,3 @@
-import { LIMITS } from "../../shared/contracts/common.ts";
 import { type GateLine, gateLine, NEXT_HEADER, type PairLine, pairLine } from "../../shared/contracts/training.ts";
 import { type Region, regionKey, TASKS } from "../../shared/taxonomy/taxonomy.ts";
 import type { Env } from "../env.ts";
@@ -72,16 +71,6 @@ export function ndjson<Line>({ lines, next }: Page<Line>): Response {
   const headers = new Headers({ "content-type": "application/x-ndjson" });
   if (next !== null) headers.set(NEXT_HEADER, next);
   return new Response(lines.map((line) => `${JSON.stringify(line)}\n`).join(""), { headers });
-}
-
-/** The page a query string asks for. */
-export function pageRequest(query: { readonly after?: string; readonly limit?: string }): PageRequest {
-  const limit = query.limit === undefined ? LIMITS.pairsPerPage : Number(query.limit);
-  if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.pairsPerPage) {
-    const message = `must be a whole number from 1 to ${LIMITS.pairsPerPage}`;
-    throw new ApiError("bad_request", "The page is not valid.", [{ path: "limit", message }]);
-  }
-  return { after: query.after ?? "", limit };
 }
 
 function toPairLine({ sourceId, conversation, ...line }: BatchPair): PairLine[] {

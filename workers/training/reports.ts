@@ -32,7 +32,8 @@ export async function beat(
 }
 
 /**
- * Stores a chunk of reports. A pair that was reported already keeps its first report.
+ * Stores a chunk of reports. A pair that was reported already keeps its first report; one that was erased since the round began
+ * is passed over.
  * @throws {ApiError} `conflict` for a late holder
  */
 export async function storeReports(
@@ -43,11 +44,11 @@ export async function storeReports(
   now: number,
 ): Promise<z.infer<typeof reportsResponse>> {
   demand(actor, "train");
-  const { held, stored, unknown } = await insertReports(env.DB, holder, now, JSON.stringify(reports));
+  const { held, stored, unknown, erased } = await insertReports(env.DB, holder, now, JSON.stringify(reports));
   if (!held) throw late();
-  const strangers = new Set(unknown);
+  const strangers = new Set([...unknown, ...erased]);
   const known = reports.filter(({ pairId }) => !strangers.has(pairId)).length;
-  return { stored, duplicate: known - stored, unknown: [...unknown] };
+  return { stored, duplicate: known - stored, unknown: [...unknown], erased: erased.length };
 }
 
 /**
