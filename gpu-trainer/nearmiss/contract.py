@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-EVENTS_PER_REQUEST: Final = 500
-INTAKE_BYTES: Final = 1_000_000
-IMAGE_BYTES: Final = 8_000_000
-EVENT_ID_CHARS: Final = 128
-MISSING_HASHES_PER_REQUEST: Final = 1_000
 ADAPTER_BYTES: Final = 95_000_000
 REPORTS_PER_CHUNK: Final = 500
 PAIRS_PER_PAGE: Final = 500
@@ -47,12 +42,35 @@ class ImagePart(Wire):
     sha256: Sha256
 
 
+class VideoFrame(Wire):
+    sha256: Sha256
+    time_ms: int = Field(ge=0)
+
+
+class VideoPart(Wire):
+    type: Literal["video"] = "video"
+    frames: tuple[VideoFrame, ...] = Field(min_length=1)
+
+
 ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+def _frames_as_images(content: Any) -> Any:
+    """The models see images, so a video is its frames in order, each an image."""
+    if not isinstance(content, list):
+        return content
+    parts: list[Any] = []
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "video":
+            parts += [ImagePart(sha256=frame.sha256) for frame in VideoPart.model_validate(part).frames]
+        else:
+            parts.append(part)
+    return parts
 
 
 class Turn(Wire):
     role: Role
-    content: tuple[ContentPart, ...]
+    content: Annotated[tuple[ContentPart, ...], BeforeValidator(_frames_as_images)]
 
 
 Conversation = tuple[Turn, ...]
@@ -236,16 +254,3 @@ class ChampionResponse(Wire):
     previous: Sha256 | None
     round_id: str | None
     updated_at: int
-
-
-class MissingImagesResponse(Wire):
-    missing: tuple[Sha256, ...]
-
-
-class EventResult(Wire):
-    event_id: str | None
-    status: Literal["stored", "duplicate", "conflict", "invalid"]
-
-
-class FailuresResponse(Wire):
-    results: tuple[EventResult, ...]

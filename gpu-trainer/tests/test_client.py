@@ -1,102 +1,21 @@
-"""The reporting client against real servers: dead, slow, lying, refusing, and good ones. The host never notices."""
+"""What is reported arrives, once, with its images, whole; and what became of it is counted."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fake_intake import Intake
-from nearmiss.client import Reporter
-from nearmiss.reporting.events import EVENT_BYTES, EVENTS_PER_REQUEST, Event, batches, make_event, request_body
-from nearmiss.reporting.spill import Spill
-
-KEY = "nm_very-secret-key"
-REPORT_MAX_S = 0.5
-"""Far above what a call takes on a busy machine, far below any network timeout."""
-FLUSH_S = 20.0
-
-
-@contextmanager
-def serving(intake: Intake, port: int = 0) -> Iterator[Intake]:
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            assert self.headers["authorization"] == f"Bearer {KEY}"
-            with lock:
-                status, data = intake.answer(self.command, self.path, body)
-            if status == 0:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_POST = do_PUT = handle_any
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
-    intake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield intake
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@contextmanager
-def reporting(url: str, **options: Any) -> Iterator[Reporter]:
-    reporter = Reporter(url, KEY, **{"retry_first_s": 0.02, **options})
-    try:
-        yield reporter
-    finally:
-        reporter.close(timeout_s=0)
-
-
-def event(k: int, **more: Any) -> dict[str, Any]:
-    return {"eventId": f"e{k}", "occurredAt": k, "model": "m", "conversation": [], "response": f"answer {k}", **more}
-
-
-def about(k: int, image: bytes) -> dict[str, Any]:
-    part = {"type": "image", "sha256": sha256(image).hexdigest()}
-    return event(k, conversation=[{"role": "user", "content": [part]}])
-
-
-def wait_until(true: Callable[[], bool], seconds: float = FLUSH_S) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
-
-
-def report_all(reporter: Reporter, events: list[dict[str, Any]]) -> float:
-    """The longest that one call took, in seconds."""
-    longest = 0.0
-    for one in events:
-        begun = time.perf_counter()
-        reporter.report(one)
-        longest = max(longest, time.perf_counter() - begun)
-    return longest
+from client_support import FLUSH_S, NOWHERE, about, event, pair, report_all, reporting, showing, wait_until
+from fake_intake import KEY, Intake, serving
+from nearmiss.reporting.events import EVENT_BYTES, EVENTS_PER_REQUEST, Event, batches, request_body
 
 
 def test_events_arrive_in_batches_after_their_images() -> None:
@@ -114,106 +33,78 @@ def test_events_arrive_in_batches_after_their_images() -> None:
         assert len(intake.batches) <= 5
 
 
+def test_images_without_a_hash_are_hashed_on_the_way() -> None:
+    frames = [{"sha256": bytes([k]) * 9, "timeMs": k} for k in range(3)]
+    video = [{"role": "user", "content": [{"type": "video", "frames": frames}]}]
+    with serving(Intake()) as intake, reporting(intake.url) as reporter:
+        assert reporter.report(event(0, conversation=showing(b"picture")))
+        assert reporter.report(event(1, conversation=video))
+        assert reporter.flush(FLUSH_S)
+        assert intake.image_before_event
+    name = sha256(b"picture").hexdigest()
+    assert intake.images[name] == b"picture"
+    assert intake.events["e0"]["conversation"] == showing(name)
+    sent = intake.events["e1"]["conversation"][0]["content"][0]["frames"]
+    assert sent == [{"sha256": sha256(bytes([k]) * 9).hexdigest(), "timeMs": k} for k in range(3)]
+    assert len(intake.images) == 4
+
+
+def test_failures_and_pairs_go_each_to_their_own_endpoint() -> None:
+    with serving(Intake()) as intake, reporting(intake.url) as reporter:
+        for k in range(20):
+            assert reporter.report(event(k))
+            assert reporter.report_pair(pair(k))
+        assert reporter.flush(FLUSH_S)
+        assert reporter.stats().stored == 40
+    assert set(intake.events) == {f"e{k}" for k in range(20)}
+    assert set(intake.pairs) == {f"p{k}" for k in range(20)}
+    assert intake.pairs["p3"] == pair(3)
+    assert len(intake.batches) <= 4
+
+
 def test_results_are_counted_event_by_event() -> None:
     with serving(Intake()) as intake, reporting(intake.url) as reporter:
-        for one in (event(1), event(1), event(1, response="other"), event(2, response=""), event(3)):
-            reporter.report(one)
+        report_all(
+            reporter,
+            [
+                *(event(1), event(1), event(1, response="other"), event(2, response=""), event(3)),
+                *(event(4, tags={"busy": "yes"}), event(5, model="unknown")),
+            ],
+        )
         assert reporter.flush(FLUSH_S)
         stats = reporter.stats()
-        assert (stats.stored, stats.duplicate, stats.conflict, stats.invalid) == (2, 1, 1, 1)
+        assert (stats.stored, stats.duplicate, stats.conflict, stats.invalid) == (3, 1, 1, 1)
+        assert (stats.queued, stats.held) == (1, 1)
+        assert (stats.waiting, stats.failed_requests) == (0, 0), "queued is delivered"
 
 
-def dead(path: str) -> tuple[int, bytes] | None:
-    return 0, b""
-
-
-def lying(path: str) -> tuple[int, bytes] | None:
-    return 200, b'{"results": [{"eventId": "e0", "status": "stored"}], "missing": "all"}'
-
-
-def babbling(path: str) -> tuple[int, bytes] | None:
-    return 200, b"<html>" * 1000
-
-
-def overloaded(path: str) -> tuple[int, bytes] | None:
-    return 503, b""
-
-
-def closed(path: str) -> tuple[int, bytes] | None:
-    return 403, b'{"error": {}}'
-
-
-def endless(path: str) -> tuple[int, bytes] | None:
-    return 200, b" " * 5_000_000
-
-
-@pytest.mark.parametrize("misbehave", [dead, lying, babbling, overloaded, closed, endless])
-def test_nothing_is_lost_and_the_host_never_waits_while_the_server_misbehaves(misbehave) -> None:
-    intake = Intake()
-    with serving(intake) as intake, reporting(intake.url) as reporter:
-        intake.misbehave = misbehave
-        assert report_all(reporter, [event(k) for k in range(300)]) < REPORT_MAX_S
-        wait_until(lambda: reporter.stats().failed_requests >= 3)
-        assert not reporter.flush(0.05)
-        assert reporter.stats().waiting == 300
-        assert reporter.stats().stored == 0
-        intake.misbehave = lambda path: None
-        assert reporter.flush(FLUSH_S)
-        assert reporter.stats().stored + reporter.stats().duplicate == 300
-        assert set(intake.events) == {f"e{k}" for k in range(300)}
-
-
-def test_an_answer_lost_on_its_way_back_stores_nothing_twice() -> None:
+def test_bodies_worth_it_are_compressed() -> None:
     with serving(Intake()) as intake, reporting(intake.url) as reporter:
-        store, lost = intake._store, [2]
-
-        def forgetful(events: list[dict[str, Any]]) -> bytes:
-            done = store(events)
-            lost[0] -= 1
-            return b"" if lost[0] >= 0 else done
-
-        intake._store = forgetful  # type: ignore[method-assign]
-        report_all(reporter, [event(k) for k in range(40)])
+        reporter.report(event(0))
         assert reporter.flush(FLUSH_S)
-        assert len(intake.events) == 40
-        assert reporter.stats().duplicate == 40
-        assert reporter.stats().failed_requests == 2
+        report_all(reporter, [event(k) for k in range(1, 50)])
+        assert reporter.flush(FLUSH_S)
+        assert len(intake.events) == 50
+    assert intake.encodings[0] is None
+    assert "gzip" in intake.encodings
 
 
-def test_a_server_that_does_not_answer_keeps_nobody_waiting() -> None:
-    release = threading.Event()
-    with serving(Intake()) as intake:
+def test_a_server_that_takes_no_gzip_gets_plain_bodies_and_all_events() -> None:
+    with serving(Intake()) as intake, reporting(intake.url) as reporter:
+        answer, refused = intake.answer, []
 
-        def hang(path: str) -> None:
-            release.wait(5)
+        def old(method: str, path: str, body: bytes, encoding: str | None = None) -> tuple[int, bytes]:
+            if encoding:
+                refused.append(path)
+                return 400, b"{}"
+            return answer(method, path, body)
 
-        intake.misbehave = hang
-        with reporting(intake.url, read_timeout_s=0.2) as reporter:
-            begun = time.monotonic()
-            assert report_all(reporter, [event(k) for k in range(100)]) < REPORT_MAX_S
-            wait_until(lambda: reporter.stats().failed_requests >= 1)
-            reporter.close(timeout_s=0.1)
-            assert time.monotonic() - begun < 4
-        release.set()
-
-
-def test_no_server_at_all() -> None:
-    with reporting("http://127.0.0.1:1") as reporter:
-        assert report_all(reporter, [event(k) for k in range(100)]) < REPORT_MAX_S
-        wait_until(lambda: reporter.stats().failed_requests >= 2)
-        assert reporter.stats().waiting == 100
-
-
-def test_memory_is_bounded_in_events_and_in_bytes() -> None:
-    with reporting("http://127.0.0.1:1", queue_events=50) as reporter:
-        taken = [reporter.report(event(k)) for k in range(200)]
-        assert taken.count(True) == 50
-        assert reporter.stats().waiting == 50
-        assert reporter.stats().dropped == 150
-    with reporting("http://127.0.0.1:1", queue_bytes=10_000) as reporter:
-        image = b"x" * 3_000
-        taken = [reporter.report(about(k, image), {sha256(image).hexdigest(): image}) for k in range(9)]
-        assert taken == [True] * 3 + [False] * 6
+        intake.answer = old  # type: ignore[method-assign]
+        for first in (0, 100):
+            report_all(reporter, [event(k) for k in range(first, first + 100)])
+            assert reporter.flush(FLUSH_S)
+        assert reporter.stats().stored == 200
+        assert len(refused) == 1, "it is not asked again"
 
 
 class Strange:
@@ -227,16 +118,20 @@ class Strange:
         {"response": float("nan")},
         {"response": "x" * (EVENT_BYTES + 1)},
         {"response": "\ud800"},
+        {"response": b"bytes"},
+        {"conversation": showing(b"x" * 8_000_001)},
         None,
         "text",
         {1: {2, 3}},
     ],
 )
 def test_report_never_raises_and_counts_what_can_not_be_sent(bad: Any) -> None:
-    with reporting("http://127.0.0.1:1") as reporter:
+    with reporting(NOWHERE) as reporter:
         assert reporter.report(bad) is False
-        assert reporter.report(event(0), {"a": None}) is False  # type: ignore[dict-item]
-        assert reporter.stats().invalid == 2
+        assert reporter.report_pair(bad) is False
+        assert reporter.report(event(0), {"a" * 64: None}) is False  # type: ignore[dict-item]
+        assert reporter.report(event(0), {"no hash": b"x"}) is False
+        assert reporter.stats().invalid == 4
         assert reporter.stats().waiting == 0
 
 
@@ -244,8 +139,9 @@ def test_an_event_that_the_server_refuses_does_not_cost_the_others() -> None:
     with serving(Intake()) as intake, reporting(intake.url) as reporter:
         answer = intake.answer
 
-        def picky(method: str, path: str, body: bytes) -> tuple[int, bytes]:
-            return (400, b"{}") if b"poison" in body else answer(method, path, body)
+        def picky(method: str, path: str, body: bytes, encoding: str | None = None) -> tuple[int, bytes]:
+            refused = encoding == "gzip" or b"poison" in body
+            return (400, b"{}") if refused else answer(method, path, body, encoding)
 
         intake.answer = picky  # type: ignore[method-assign]
         report_all(reporter, [event(k, response="poison" if k == 17 else "fine") for k in range(60)])
@@ -260,51 +156,26 @@ def test_an_image_that_the_server_refuses_does_not_cost_its_event() -> None:
         assert (reporter.stats().stored, reporter.stats().images) == (1, 0)
 
 
-def test_while_the_api_is_away_events_move_to_disk_and_outlive_the_process(tmp_path: Path) -> None:
-    image = b"picture" * 20
-    name = sha256(image).hexdigest()
-    intake = Intake()
-    with serving(intake):
-        port = int(intake.url.rsplit(":", 1)[1])
-    with reporting(f"http://127.0.0.1:{port}", spill=tmp_path, queue_events=100) as first:
-        for k in range(80):
-            assert first.report(about(k, image), {name: image})
-        wait_until(lambda: first.stats().spilled > 0)
-        wait_until(lambda: first.stats().waiting == 0)
-        for k in range(80, 140):
-            assert first.report(about(k, image), {name: image}), "memory is free again"
-        first.close(timeout_s=0)
-        assert first.stats().dropped == 0
-    assert not intake.events
-    with serving(intake, port), reporting(intake.url, spill=tmp_path) as second:
-        assert second.flush(FLUSH_S)
-        assert second.stats().stored == 140
-    assert set(intake.events) == {f"e{k}" for k in range(140)}
-    assert intake.images == {name: image}
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+def test_memory_is_bounded_in_events_and_in_bytes() -> None:
+    with reporting(NOWHERE, queue_events=50) as reporter:
+        taken = [reporter.report(event(k)) for k in range(200)]
+        assert taken.count(True) == 50
+        assert reporter.stats().waiting == 50
+        assert reporter.stats().dropped == 150
+        wait_until(lambda: reporter.stats().failed_requests >= 2)
+        assert not reporter.report(event(200)), "what is in flight counts too"
+    with reporting(NOWHERE, queue_bytes=10_000) as reporter:
+        image = b"x" * 3_000
+        taken = [reporter.report(event(k, conversation=showing(image))) for k in range(9)]
+        assert taken == [True] * 3 + [False] * 6
 
 
-def test_the_disk_is_bounded_too(tmp_path: Path) -> None:
-    with reporting("http://127.0.0.1:1", spill=tmp_path, spill_bytes=6_000) as reporter:
-        report_all(reporter, [event(k, response="x" * 100) for k in range(200)])
-        wait_until(lambda: reporter.stats().dropped > 0)
-        wait_until(lambda: reporter.stats().waiting == 0)
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 6_000
-
-
-def test_a_spoilt_file_on_disk_does_not_block_the_others(tmp_path: Path) -> None:
-    Spill(tmp_path).put([make_event(event(1), {})])
-    (tmp_path / "00000000000000000001-000000.jsonl").write_text('{"event": 1')
-    with serving(Intake()) as intake, reporting(intake.url, spill=tmp_path) as reporter:
-        assert reporter.flush(FLUSH_S)
-        assert set(intake.events) == {"e1"}
-
-
-def test_a_folder_that_can_not_be_made_costs_the_disk_only(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with serving(Intake()) as intake, reporting(intake.url, spill=tmp_path / "file" / "below") as reporter:
-        assert reporter.report(event(1))
-        assert reporter.flush(FLUSH_S)
+def test_memory_is_free_again_after_delivery() -> None:
+    with serving(Intake()) as intake, reporting(intake.url, queue_bytes=10_000) as reporter:
+        for k in range(6):
+            assert reporter.report(event(k, conversation=showing(bytes([k]) * 6_000)))
+            assert reporter.flush(FLUSH_S)
+    assert len(intake.images) == 6
 
 
 def test_after_close_nothing_is_taken_and_closing_again_is_harmless() -> None:
@@ -320,7 +191,7 @@ def test_after_close_nothing_is_taken_and_closing_again_is_harmless() -> None:
 def test_the_log_holds_no_secret_and_no_content(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "nearmiss.client")
     with serving(Intake()) as intake, reporting(intake.url) as reporter:
-        intake.misbehave = closed
+        intake.misbehave = lambda path: (503, b'{"error": {}}')
         reporter.report(event(1, response="private words"))
         reporter.report({"response": Strange(), "note": "private words"})
         wait_until(lambda: reporter.stats().failed_requests >= 2)
@@ -345,12 +216,40 @@ def test_many_threads_report_at_once() -> None:
         assert len(intake.events) == 2000
 
 
+def test_after_a_fork_both_report_and_nothing_is_sent_by_the_wrong_one() -> None:
+    with serving(Intake()) as intake, reporting(intake.url) as reporter:
+        reporter.report(event(0))
+        assert reporter.flush(FLUSH_S)
+        reporter.report(event(1))
+        child = os.fork()
+        if child == 0:
+            alone = reporter.stats().waiting == 0 and reporter.stats().stored == 0
+            reporter.report({**event(2), "eventId": "child"})
+            os._exit(0 if alone and reporter.flush(FLUSH_S) and reporter.stats().stored == 1 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert reporter.flush(FLUSH_S)
+        assert (reporter.stats().stored, reporter.stats().duplicate) == (2, 0)
+    assert set(intake.events) == {"e0", "e1", "child"}
+
+
 @settings(max_examples=30)
 @given(st.lists(st.integers(1, EVENT_BYTES), max_size=40))
 def test_batches_fit_a_request_and_keep_order(sizes: list[int]) -> None:
-    events = [Event(b"x" * size) for size in sizes]
+    events = [Event("failures", b"x" * size) for size in sizes]
     cut = list(batches(events))
     assert [one for batch in cut for one in batch] == events
     for batch in cut:
         assert 1 <= len(batch) <= EVENTS_PER_REQUEST
         assert len(request_body(batch)) <= 1_000_000
+
+
+def test_what_the_host_changes_later_is_not_sent() -> None:
+    with serving(Intake()) as intake, reporting(intake.url) as reporter:
+        mine = event(0, conversation=showing(b"then"))
+        before = json.dumps(mine["response"])
+        reporter.report(mine)
+        mine["response"] = "later"
+        mine["conversation"][0]["content"][0]["sha256"] = b"later"
+        assert reporter.flush(FLUSH_S)
+    assert json.dumps(intake.events["e0"]["response"]) == before
+    assert list(intake.images.values()) == [b"then"]

@@ -38,7 +38,7 @@ class WholeApi(FakeApi):
 
     def answer(self, method: str, path: str, query: dict[str, str], headers: Any, body: bytes):
         if path.startswith("/v1/failures") or (path.startswith("/v1/images") and method != "GET"):
-            return (*self.intake.answer(method, path, body), {})
+            return (*self.intake.answer(method, path, body, headers.get("content-encoding")), {})
         return super().answer(method, path, query, headers, body)
 
 
