@@ -1,5 +1,5 @@
 // `npm test`: installs what is missing, then runs every test, quick ones first: pure functions, the Worker inside workerd, Python,
-// the whole loop. The last line is the count. Arguments choose parts: `npm test -- unit worker python loop`.
+// the whole loop, Chromium. The last line is the count. Arguments choose parts: `npm test -- unit worker python loop browser`.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { ensureNodeModules, nodeForTypeScript } from "./setup/npm.mjs";
 import { ensurePython } from "./setup/python.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const PARTS = ["unit", "worker", "python", "loop"];
+const PARTS = ["unit", "worker", "python", "loop", "browser"];
 
 const NOTHING = { passed: 0, failed: 0, skipped: 0 };
 const BROKEN = { passed: 0, failed: 1, skipped: 0 };

@@ -15,8 +15,10 @@ export interface EdgeOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly adminKeySha256: string;
-  /** The editor's model, when there is one: EDITOR_BASE_URL, EDITOR_MODEL, EDITOR_API_KEY. */
-  readonly editor: Readonly<Record<string, string>>;
+  /** Secrets and settings as wrangler.toml names them: SIGNING_SECRET, EDITOR_BASE_URL, TEACHER_MODEL, ... */
+  readonly vars: Readonly<Record<string, string>>;
+  /** The Worker's module, where it was bundled already. */
+  readonly bundle?: string;
 }
 
 export interface Edge {
@@ -52,13 +54,12 @@ export async function serveEdge(options: EdgeOptions): Promise<Edge> {
   await checkPort(options.port);
   const workerOptions = workerOptionsOf(join(options.root, "wrangler.toml")).workerOptions as WorkerOptions;
   const log = createWriteStream(join(options.state, "edge.log"), { flags: "a" });
+  const contents = options.bundle ?? (await bundleWorker(join(options.root, "workers/index.ts")));
   const worker = {
     ...workerOptions,
     name: "nearmiss",
-    modules: [
-      { type: "ESModule", path: "index.js", contents: await bundleWorker(join(options.root, "workers/index.ts")) },
-    ],
-    bindings: { ...workerOptions.bindings, ...options.editor, ADMIN_KEY_SHA256: options.adminKeySha256 },
+    modules: [{ type: "ESModule", path: "index.js", contents }],
+    bindings: { ...workerOptions.bindings, ...options.vars, ADMIN_KEY_SHA256: options.adminKeySha256 },
   };
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({

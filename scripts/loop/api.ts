@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import {
+  type createKeyRequest,
   createKeyResponse,
   policyResponse,
   regionsResponse,
@@ -9,6 +10,8 @@ import {
 } from "../../shared/contracts/operator.ts";
 import type { policyDocument } from "../../shared/contracts/policy.ts";
 import { championResponse } from "../../shared/contracts/training.ts";
+
+type KeyLimits = Partial<Pick<z.input<typeof createKeyRequest>, "eventsPerMinute" | "requestsPerMinute">>;
 
 /** The operator's calls that the loop makes; every answer is checked against the contract. */
 export class OperatorApi {
@@ -20,8 +23,8 @@ export class OperatorApi {
     this.#key = key;
   }
 
-  createKey(client: string, scopes: readonly string[], reportCap: number) {
-    return this.#call("POST", "/v1/keys", createKeyResponse, { client, scopes, reportCap });
+  createKey(client: string, scopes: readonly string[], reportCap: number, limits: KeyLimits = {}) {
+    return this.#call("POST", "/v1/keys", createKeyResponse, { client, scopes, reportCap, ...limits });
   }
   policy() {
     return this.#call("GET", "/v1/policy", policyResponse);

@@ -18,8 +18,15 @@ const CRON_PERIOD_MS = 5 * 60_000;
 const GATEWAY_REPORT_CAP = 1_000_000;
 /** Held-out questions per task. */
 const HELD_OUT_PER_TASK = { scenes: 300, nlvr: 1_200 } as const;
-/** Taken over from the environment: the model that edits instead of the built-in editor. */
-const EDITOR_SETTINGS = ["EDITOR_BASE_URL", "EDITOR_MODEL", "EDITOR_API_KEY"] as const;
+/** Taken over from the environment: the model that edits instead of the built-in editor, and the one that gives right answers. */
+const MODEL_SETTINGS = [
+  "EDITOR_BASE_URL",
+  "EDITOR_MODEL",
+  "EDITOR_API_KEY",
+  "TEACHER_BASE_URL",
+  "TEACHER_MODEL",
+  "TEACHER_API_KEY",
+] as const;
 const EXIT = { ok: 0, notBetter: 1, usage: 2 } as const;
 
 const say = (line: string): void => console.log(line);
@@ -38,7 +45,10 @@ async function main(): Promise<number> {
     state: options.state,
     port: options.port,
     adminKeySha256: sha256Hex(state.adminKey),
-    editor: Object.fromEntries(EDITOR_SETTINGS.map((name) => [name, process.env[name] ?? ""])),
+    vars: {
+      SIGNING_SECRET: state.signingSecret,
+      ...Object.fromEntries(MODEL_SETTINGS.map((name) => [name, process.env[name] ?? ""])),
+    },
   });
   const stopped = new Promise<void>((resolve) => {
     process.once("SIGINT", resolve);

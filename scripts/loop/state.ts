@@ -10,13 +10,15 @@ export interface LoopState {
   readonly world: string;
   readonly seed: number;
   readonly adminKey: string;
+  /** Of browser tokens and image links. */
+  readonly signingSecret: string;
   /** Made by the edge on the first run. */
   keys: { readonly ingest: string; readonly train: string } | null;
   rounds: RoundRecord[];
 }
 
 const FILE = "loop.json";
-const ADMIN_KEY_BYTES = 32;
+const SECRET_BYTES = 32;
 
 export function sha256Hex(text: string): string {
   return createHash("sha256").update(text).digest("hex");
@@ -35,8 +37,9 @@ export function openState(options: Options): LoopState {
   }
   const path = join(options.state, FILE);
   if (!existsSync(path)) {
-    const adminKey = `nm_${randomBytes(ADMIN_KEY_BYTES).toString("base64url")}`;
-    return { world: options.world, seed: options.seed, adminKey, keys: null, rounds: [] };
+    const adminKey = `nm_${randomSecret()}`;
+    const { world, seed } = options;
+    return { world, seed, adminKey, signingSecret: randomSecret(), keys: null, rounds: [] };
   }
   const state = read(path);
   if (state.world !== options.world || state.seed !== options.seed) {
@@ -47,9 +50,14 @@ export function openState(options: Options): LoopState {
   return state;
 }
 
+function randomSecret(): string {
+  return randomBytes(SECRET_BYTES).toString("base64url");
+}
+
 function read(path: string): LoopState {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as LoopState;
+    const state = JSON.parse(readFileSync(path, "utf8")) as LoopState;
+    return { ...state, signingSecret: state.signingSecret ?? randomSecret() };
   } catch {
     throw new UsageError(`${path} cannot be read: add --fresh to start anew`);
   }

@@ -34,11 +34,11 @@ export interface TestEdge extends Edge {
 }
 
 /** A fresh edge in workerd with its own store. */
-export async function startEdge(editor: Record<string, string> = {}): Promise<TestEdge> {
+export async function startEdge(vars: Record<string, string> = {}): Promise<TestEdge> {
   const state = temporaryFolder();
   const adminKey = `nm_${randomBytes(32).toString("base64url")}`;
   const adminKeySha256 = createHash("sha256").update(adminKey).digest("hex");
-  const edge = await serveEdge({ root: ROOT, state, port: 0, adminKeySha256, editor });
+  const edge = await serveEdge({ root: ROOT, state, port: 0, adminKeySha256, vars });
   const api = new OperatorApi(edge.url, adminKey);
   return {
     ...edge,
