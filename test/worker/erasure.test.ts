@@ -16,7 +16,9 @@ import {
   expectNoRowWithoutBlob,
   expectUpload,
   idsOf,
+  imagesStored,
   keeping,
+  later,
   notedImages,
   postShowing,
   settle,
@@ -31,7 +33,6 @@ const admin = { kind: "bootstrap", scopes: ["admin"] } as const;
 /** Small transactions, but all of them in one call. */
 const MANY_ROUNDS = { ...TINY, eraseRounds: 100 };
 const archiving = keeping({ archiveAfterDays: 91 });
-const later = (days: number) => Date.now() + days * DAY_MS;
 let client: TestKey;
 let other: TestKey;
 
@@ -43,7 +44,6 @@ beforeEach(async () => {
 
 const ask = (json: unknown, key = ADMIN_KEY) => call("POST", "/v1/erasures", { key, json });
 const erase = async (json: unknown) => expectJson<ErasureRow>(await ask(json), 202);
-const imagesStored = async () => (await rows<{ sha256: string }>("SELECT sha256 FROM images")).map((row) => row.sha256);
 
 /** Everything that tells of a client, counted. */
 async function tracesOf({ clientId }: TestKey): Promise<number> {

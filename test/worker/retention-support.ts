@@ -201,3 +201,11 @@ export async function notedImages(): Promise<string[]> {
   );
   return found.map(({ image, failure_id }) => `${image} ${failure_id}`);
 }
+
+/** This many days from now; ms. */
+export const later = (days: number) => Date.now() + days * DAY_MS;
+
+/** Hashes of the images that have a row, in order. */
+export async function imagesStored(): Promise<string[]> {
+  return (await rows<{ sha256: string }>("SELECT sha256 FROM images ORDER BY 1")).map((row) => row.sha256);
+}

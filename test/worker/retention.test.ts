@@ -13,12 +13,13 @@ import {
   audits,
   blobs,
   cutOff,
-  DAY_MS,
   emptyAll,
   expectNoRowWithoutBlob,
   expectUpload,
   idsOf,
+  imagesStored,
   keeping,
+  later,
   notedImages,
   postShowing,
   settle,
@@ -29,16 +30,12 @@ import {
 import { call, countRows, createKey, makePng, sha256Of, type TestKey } from "./support.ts";
 
 let client: TestKey;
-const later = (days: number) => Date.now() + days * DAY_MS;
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 beforeEach(async () => {
   await emptyAll();
   client = await createKey(["ingest"]);
 });
-
-const imagesStored = async () =>
-  (await rows<{ sha256: string }>("SELECT sha256 FROM images ORDER BY 1")).map((r) => r.sha256);
 
 describe("which events show an image", () => {
   test("is noted for every event, frames of videos too, once the events are old enough to be all there", async () => {

@@ -1,3 +1,5 @@
+import { pause, WaitingLine } from "./waiting-line.ts";
+
 /** The one who took the others along never arrived. */
 export class Stranded extends Error {
   override readonly name = "Stranded";
@@ -11,9 +13,7 @@ interface Seat<T, R> {
 
 /** How often a passenger looks whether it has arrived, once it should have. */
 const LOOK_MS = 2;
-/** How long a pause between two arrivals may be for a car to wait, and how many such pauses. */
-const GATHER_PAUSE_MS = 1;
-const GATHER_PAUSES_MAX = 8;
+const GATHERING = { pauseMs: 1, pausesMax: 8 };
 /** Weight of the last drive in the average. */
 const LEARNING_RATE = 0.2;
 
@@ -32,19 +32,18 @@ export interface CarpoolLimits {
  */
 export class Carpool<T, R> {
   readonly #drive: (items: readonly T[]) => Promise<readonly (R | Error)[]>;
-  readonly #limits: CarpoolLimits;
-  readonly #waiting: Seat<T, R>[] = [];
+  readonly #lostMs: number;
+  readonly #line: WaitingLine<Seat<T, R>>;
   /** When the present driver set off; ms, null when nobody drives. */
   #since: number | null = null;
   /** Moving average of how long a drive takes. */
   #usualMs = 0;
-  /** Whether several rode together lately. */
-  #crowded = false;
 
   /** @param drive gives one result or error per item, in order; when it throws, every item of the group fails with its error */
-  constructor(drive: (items: readonly T[]) => Promise<readonly (R | Error)[]>, limits: CarpoolLimits) {
+  constructor(drive: (items: readonly T[]) => Promise<readonly (R | Error)[]>, { group, lostMs }: CarpoolLimits) {
     this.#drive = drive;
-    this.#limits = limits;
+    this.#lostMs = lostMs;
+    this.#line = new WaitingLine({ group, ...GATHERING });
   }
 
   /**
@@ -55,16 +54,15 @@ export class Carpool<T, R> {
    */
   async ride(item: T, weight: number, keepAlive: (work: Promise<unknown>) => void): Promise<R> {
     const seat: Seat<T, R> = { item, weight, arrived: null };
-    this.#waiting.push(seat);
+    this.#line.join(seat);
     const startedAt = Date.now();
     while (seat.arrived === null) {
       if (this.#isFree()) {
         const work = this.#goNext();
         keepAlive(work);
         await work;
-      } else if (Date.now() - startedAt > this.#limits.lostMs) {
-        const at = this.#waiting.indexOf(seat);
-        if (at >= 0) this.#waiting.splice(at, 1);
+      } else if (Date.now() - startedAt > this.#lostMs) {
+        this.#line.leave(seat);
         throw new Stranded("the events are with a request that was lost");
       } else await pause(Math.max(LOOK_MS, this.#msToArrival()));
     }
@@ -74,7 +72,7 @@ export class Carpool<T, R> {
   }
 
   #isFree(): boolean {
-    return this.#since === null || Date.now() - this.#since > this.#limits.lostMs;
+    return this.#since === null || Date.now() - this.#since > this.#lostMs;
   }
 
   /** Going by how long the last drives took. */
@@ -86,9 +84,8 @@ export class Carpool<T, R> {
   async #goNext(): Promise<void> {
     const since = Date.now();
     this.#since = since;
-    if (this.#crowded) await this.#gather();
-    const seats = this.#nextGroup();
-    this.#crowded = seats.length > 1 || this.#waiting.length > 0;
+    if (this.#line.isCrowded) await this.#line.gather();
+    const seats = this.#line.take();
     try {
       const results = await this.#drive(seats.map(({ item }) => item));
       seats.forEach((seat, index) => {
@@ -101,28 +98,4 @@ export class Carpool<T, R> {
     this.#usualMs += (Date.now() - since - this.#usualMs) * LEARNING_RATE;
     if (this.#since === since) this.#since = null;
   }
-
-  /** Where several came, more are on their way: as long as they come, waiting a little makes one call out of many. */
-  async #gather(): Promise<void> {
-    for (let pauses = 0; pauses < GATHER_PAUSES_MAX; pauses++) {
-      const before = this.#waiting.length;
-      await pause(GATHER_PAUSE_MS);
-      if (this.#waiting.length === before) return;
-    }
-  }
-
-  #nextGroup(): Seat<T, R>[] {
-    let weight = 0;
-    let count = 0;
-    for (const seat of this.#waiting) {
-      if (count > 0 && weight + seat.weight > this.#limits.group) break;
-      weight += seat.weight;
-      count += 1;
-    }
-    return this.#waiting.splice(0, count);
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resume) => setTimeout(resume, ms));
 }

@@ -1,11 +1,11 @@
+import { WaitingLine } from "./waiting-line.ts";
+
 /** Work that waits is refused above this. */
 export class Overloaded extends Error {
   override readonly name = "Overloaded";
 }
 
-/** How long a pause between two arrivals may be for a group to go on gathering, and how many such pauses. */
-const GATHER_PAUSE_MS = 2;
-const GATHER_PAUSES_MAX = 10;
+const GATHERING = { pauseMs: 2, pausesMax: 10 };
 
 interface Waiting<T, R> {
   readonly item: T;
@@ -28,17 +28,15 @@ export interface GroupLimits {
  */
 export class GroupCommit<T, R> {
   readonly #commit: (items: readonly T[]) => Promise<readonly (R | Error)[]>;
-  readonly #limits: GroupLimits;
-  #waiting: Waiting<T, R>[] = [];
-  #waitingWeight = 0;
+  readonly #waitingMax: number;
+  readonly #line: WaitingLine<Waiting<T, R>>;
   #running = false;
-  /** Whether several came lately. */
-  #crowded = false;
 
   /** @param commit gives one result or error per item, in order; when it throws, every item of the group fails with its error */
-  constructor(commit: (items: readonly T[]) => Promise<readonly (R | Error)[]>, limits: GroupLimits) {
+  constructor(commit: (items: readonly T[]) => Promise<readonly (R | Error)[]>, { group, waiting }: GroupLimits) {
     this.#commit = commit;
-    this.#limits = limits;
+    this.#waitingMax = waiting;
+    this.#line = new WaitingLine({ group, ...GATHERING });
   }
 
   /**
@@ -47,22 +45,20 @@ export class GroupCommit<T, R> {
    * @throws what the commit throws
    */
   add(item: T, weight: number): Promise<R> {
-    if (this.#waitingWeight > 0 && this.#waitingWeight + weight > this.#limits.waiting) {
+    if (this.#line.weight > 0 && this.#line.weight + weight > this.#waitingMax) {
       return Promise.reject(new Overloaded("too much waits to be stored"));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, weight, resolve, reject });
-      this.#waitingWeight += weight;
+      this.#line.join({ item, weight, resolve, reject });
       if (!this.#running) this.#run();
     });
   }
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#waiting.length > 0) {
-      if (this.#crowded) await this.#gather();
-      const group = this.#nextGroup();
-      this.#crowded = group.length > 1 || this.#waiting.length > 0;
+    while (this.#line.length > 0) {
+      if (this.#line.isCrowded) await this.#line.gather();
+      const group = this.#line.take();
       try {
         const results = await this.#commit(group.map(({ item }) => item));
         group.forEach(({ resolve, reject }, index) => {
@@ -75,26 +71,5 @@ export class GroupCommit<T, R> {
       }
     }
     this.#running = false;
-  }
-
-  /** Where several came, more are on their way: as long as they come, waiting a little makes one commit out of many. */
-  async #gather(): Promise<void> {
-    for (let pauses = 0; pauses < GATHER_PAUSES_MAX; pauses++) {
-      const before = this.#waiting.length;
-      await new Promise((resume) => setTimeout(resume, GATHER_PAUSE_MS));
-      if (this.#waiting.length === before || this.#waitingWeight >= this.#limits.group) return;
-    }
-  }
-
-  #nextGroup(): Waiting<T, R>[] {
-    let weight = 0;
-    let count = 0;
-    for (const one of this.#waiting) {
-      if (count > 0 && weight + one.weight > this.#limits.group) break;
-      weight += one.weight;
-      count += 1;
-    }
-    this.#waitingWeight -= weight;
-    return this.#waiting.splice(0, count);
   }
 }

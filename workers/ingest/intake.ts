@@ -20,7 +20,7 @@ const FLUSH_MS = 2_000;
 
 /** Events to be stored: a request's, with what it uses of its key's limits, or such as were put aside. */
 type Work = Pick<Prepared, "submission"> & Partial<Prepared>;
-type Stored = readonly StoredState[] | ApiError;
+type Stored = readonly StoredState[];
 
 /**
  * Reads and commits the events of concurrent requests together, and answers them after the commit. It holds nothing that
@@ -59,7 +59,6 @@ export class Intake extends DurableObject<Pick<Env, "DB" | "BLOBS" | "INTAKE_QUE
   async submitLate(submission: Submission): Promise<boolean> {
     try {
       const [states] = await this.#store([{ submission }]);
-      if (states instanceof ApiError) throw states;
       this.#counters.countLate(states ?? []);
       this.#flushSoon();
       return true;
@@ -95,7 +94,7 @@ export class Intake extends DurableObject<Pick<Env, "DB" | "BLOBS" | "INTAKE_QUE
         const states = stored[at++];
         if (states instanceof ApiError) return refused(states);
         if (states instanceof Error) return isTransient(states) ? this.#putAside(one) : states;
-        return answered(one, states ?? []);
+        return states ? answered(one, states) : new Error("a request was neither stored nor refused");
       }),
     );
   }

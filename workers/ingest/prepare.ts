@@ -74,11 +74,17 @@ export function answered({ read }: Pick<Prepared, "read">, states: readonly Stor
   const counts: Record<string, number> = {};
   let at = 0;
   const results = read.map((event): EventResult => {
-    const result = resultOf(event, () => (states === "queued" ? states : (states[at++] ?? "stored")));
+    const result = resultOf(event, () => (states === "queued" ? states : stateAt(states, at++)));
     counts[result.status] = (counts[result.status] ?? 0) + 1;
     return result;
   });
   return { kind: "answered", results: JSON.stringify(results), counts };
+}
+
+function stateAt(states: readonly StoredState[], index: number): StoredState {
+  const state = states[index];
+  if (!state) throw new Error("an event was neither stored nor known");
+  return state;
 }
 
 function resultOf(event: ReadEvent, next: () => EventResult["status"]): EventResult {
