@@ -1,6 +1,7 @@
 import { INGEST } from "./api/ingest.ts";
 import type { Operations } from "./api/operation.ts";
 import { OPERATOR } from "./api/operator.ts";
+import { PAIRS } from "./api/pairs.ts";
 import { RETENTION } from "./api/retention.ts";
 import { REVIEW } from "./api/review.ts";
 import { SYSTEM } from "./api/system.ts";
@@ -14,6 +15,7 @@ export const OPERATIONS = {
   ...INGEST,
   ...REVIEW,
   ...OPERATOR,
+  ...PAIRS,
   ...TRAINING,
   ...RETENTION,
   ...SYSTEM,

@@ -9,7 +9,8 @@ export const FENCE_HEADER = "nearmiss-fence";
 /** On an NDJSON page: the `after` of the next page; absent on the last one. */
 export const NEXT_HEADER = "nearmiss-next";
 
-export const claimRequest = z.strictObject({ trainer: label });
+/** With `demand` a round starts with as few pairs as there are; otherwise when the policy says that it is time. */
+export const claimRequest = z.strictObject({ trainer: label, demand: z.boolean().default(false) });
 export const claimedRound = z.object({
   id: z.string(),
   resumed: z.boolean(),
@@ -35,6 +36,10 @@ export const pairLine = z.object({
   conversation,
   chosen: z.string(),
   rejected: z.string(),
+  /** `score`: its log-probabilities are reported before and after the training, and it is never trained on. */
+  use: z.enum(["train", "score"]),
+  /** Predicted accuracy of the deployed model on it, 0 to 1: the higher, the easier. */
+  predicted: z.number(),
 });
 export type PairLine = z.infer<typeof pairLine>;
 

@@ -50,6 +50,7 @@ export const TAGS = {
   Events: "What deployed clients report: failures, pairs of answers with rewards, and the images these are about.",
   Review: "What waits for an operator: events without a right answer, and events that are kept aside.",
   Scheduling: "Plans of what to edit next, and what came of them.",
+  Pairs: "What rounds train on: where each pair came from, what was measured of it, and whether it is doubted.",
   Training: "What a training run calls. Every call on a claimed round names the lease; a late holder changes nothing.",
   Adapters: "The results of training, and which of them clients should run.",
   Operating: "The policy, and what the loop knows and did.",
