@@ -1,4 +1,4 @@
-import { type ErrorType, LEVELS, type Level } from "../taxonomy/taxonomy.ts";
+import { LEVELS, type Level } from "../taxonomy/taxonomy.ts";
 import { type Difficulties, type RegionState, START_DIFFICULTY } from "./state.ts";
 
 /** What is believed of the deployed model's skill in one region: normal, in logits. */
@@ -60,7 +60,7 @@ export function updateAbility(prior: Ability, trials: readonly Trials[], drift =
 
 export type LevelDifficulties = readonly [number, number, number, number];
 
-export function difficultiesOf(difficulties: Difficulties, errorType: ErrorType): LevelDifficulties {
+export function difficultiesOf(difficulties: Difficulties, errorType: string): LevelDifficulties {
   return difficulties[errorType] ?? START_DIFFICULTY;
 }
 
@@ -93,45 +93,62 @@ type Measured = Pick<RegionState, "task" | "errorType" | "abilityMean" | "abilit
  * decides the last bits of the sums.
  */
 export function readAbilities(regions: readonly Measured[]): Ability[] {
-  const measured = regions.filter((region) => region.scored > 0);
-  const means = measured.map((region) => region.abilityMean);
-  const base = effect(measured, () => "all", means).get("all") ?? 0;
-  const taskOf = (region: Measured) => region.task;
-  const typeOf = (region: Measured) => region.errorType;
-  const tasks = effect(
-    measured,
-    taskOf,
-    means.map((mean) => mean - base),
-  );
-  const types = effect(
-    measured,
-    typeOf,
-    measured.map((region) => region.abilityMean - base - (tasks.get(region.task) ?? 0)),
-  );
-  return regions.map(({ task, errorType, abilityMean, abilityVar }) => {
-    const prior = base + (tasks.get(task) ?? 0) + (types.get(errorType) ?? 0);
+  const tasks = numbered(regions, ({ task }) => task);
+  const types = numbered(regions, ({ errorType }) => errorType);
+  const all = { numbers: new Uint32Array(regions.length), count: 1 };
+  const weights = new Float64Array(regions.length);
+  const rest = new Float64Array(regions.length);
+  for (let i = 0; i < regions.length; i++) {
+    const { abilityMean, abilityVar, scored } = regions[i] as Measured;
+    weights[i] = scored > 0 ? 1 / (abilityVar + RESIDUAL_VARIANCE) : 0;
+    rest[i] = abilityMean;
+  }
+  const effects = [all, tasks, types].map((groups) => takeEffect(groups, weights, rest));
+  return regions.map(({ abilityMean, abilityVar }, i) => {
+    let prior = 0;
+    for (const effect of effects) prior += effect[i] ?? 0;
     const precision = 1 / abilityVar + 1 / RESIDUAL_VARIANCE;
     return { mean: (abilityMean / abilityVar + prior / RESIDUAL_VARIANCE) / precision, variance: 1 / precision };
   });
 }
 
-/** Means of `amounts` by name, the surer regions weighing more, each drawn to zero by one pseudo-observation of unit weight. */
-function effect(
-  regions: readonly Measured[],
-  nameOf: (region: Measured) => string,
-  amounts: readonly number[],
-): Map<string, number> {
-  const sums = new Map<string, { amount: number; weight: number }>();
-  for (const [i, region] of regions.entries()) {
-    const weight = 1 / (region.abilityVar + RESIDUAL_VARIANCE);
-    const name = nameOf(region);
-    let sum = sums.get(name);
-    if (!sum) {
-      sum = { amount: 0, weight: 0 };
-      sums.set(name, sum);
+interface Numbered {
+  readonly numbers: Uint32Array;
+  readonly count: number;
+}
+
+function numbered(regions: readonly Measured[], nameOf: (region: Measured) => string): Numbered {
+  const known = new Map<string, number>();
+  const numbers = new Uint32Array(regions.length);
+  for (let i = 0; i < numbers.length; i++) {
+    const name = nameOf(regions[i] as Measured);
+    let number = known.get(name);
+    if (number === undefined) {
+      number = known.size;
+      known.set(name, number);
     }
-    sum.amount += weight * (amounts[i] ?? 0);
-    sum.weight += weight;
+    numbers[i] = number;
   }
-  return new Map([...sums].map(([name, { amount, weight }]) => [name, amount / (weight + 1)]));
+  return { numbers, count: known.size };
+}
+
+/**
+ * Takes from the amounts the mean of their group, and returns what was taken from each. The surer ones weigh more, and each mean is
+ * drawn to zero by one pseudo-observation of unit weight.
+ */
+function takeEffect({ numbers, count }: Numbered, weights: Float64Array, amounts: Float64Array): Float64Array {
+  const sums = new Float64Array(count);
+  const total = new Float64Array(count);
+  for (let i = 0; i < numbers.length; i++) {
+    const number = numbers[i] ?? 0;
+    sums[number] = (sums[number] ?? 0) + (weights[i] ?? 0) * (amounts[i] ?? 0);
+    total[number] = (total[number] ?? 0) + (weights[i] ?? 0);
+  }
+  const taken = new Float64Array(numbers.length);
+  for (let i = 0; i < numbers.length; i++) {
+    const number = numbers[i] ?? 0;
+    taken[i] = (sums[number] ?? 0) / ((total[number] ?? 0) + 1);
+    amounts[i] = (amounts[i] ?? 0) - (taken[i] ?? 0);
+  }
+  return taken;
 }

@@ -1,150 +1,206 @@
 import type { SchedulerPolicy } from "../contracts/policy.ts";
-import type { Level } from "../taxonomy/taxonomy.ts";
+import type { Bidder } from "./bidders.ts";
 import { Heap } from "./heap.ts";
-import type { PlanLine } from "./state.ts";
+import { Purse } from "./purse.ts";
+import type { Plan, PlanInputs } from "./state.ts";
 import { nextPairValue } from "./value.ts";
 
-/** A level at which a region could get pairs. */
-export interface Option {
-  readonly level: Level;
-  /** Logits. */
-  readonly difficulty: number;
-  readonly predicted: number;
-  readonly gain: number;
-  readonly refusalRate: number;
-  /** Worth of its first pair. */
-  readonly value: number;
-  /** Pairs that can be made at this level at all. */
-  readonly supply: number;
+/** How many pairs each bidder gets, by its place. At which levels is another matter: it changes nothing here. */
+export interface Allocation {
+  readonly ledger: Ledger;
+  readonly stopped: Plan["stopped"];
 }
 
-/** A region that can get pairs. `options` holds at least one, the best by value first. */
-export interface Bidder {
-  /** Its place among the bidders, which come in the order of their keys: ties are broken by it. */
-  readonly place: number;
-  /** Regions with one pool draw on the same sources. */
-  readonly pool: string;
-  readonly options: readonly Option[];
-  readonly supply: number;
-  readonly backlog: number;
-  /** Relative to the mean region. */
-  readonly cost: number;
-  readonly plannedAt: number | null;
-}
-
-export interface Grant {
-  readonly bidder: Bidder;
-  readonly option: Option;
-  pairs: number;
-  kind: PlanLine["kind"];
-  readonly valueAtEntry: number;
-}
-
-/** What has been given and what is left, with every limit in one place: the budget, the cap, each pool's, region's and level's supply. */
+/** What each bidder got, and what keeps it from more: the cap, its own supply, and that of its pool. */
 export class Ledger {
-  readonly grants: Grant[] = [];
-  left: number;
   /** Pairs that one region may get. */
   readonly cap: number;
+  readonly probes: Uint32Array;
+  readonly main: Uint32Array;
+  /** What each bid for the last pairs that it got for a bid; 0 where it got none so. */
+  readonly lastBids: Float64Array;
+  readonly #bidders: readonly Bidder[];
   readonly #policy: SchedulerPolicy;
-  readonly #pools = new Map<string, number>();
-  /** By the bidder's place. */
-  readonly #given: Uint32Array;
-  readonly #grantsOf: (Grant[] | undefined)[];
+  readonly #pools: Pools;
 
   constructor(bidders: readonly Bidder[], policy: SchedulerPolicy) {
-    this.#policy = policy;
-    this.left = policy.budgetPairs;
     this.cap = Math.ceil(policy.budgetPairs * policy.capShare);
-    this.#given = new Uint32Array(bidders.length);
-    this.#grantsOf = new Array(bidders.length);
-    for (const { pool, supply } of bidders) this.#pools.set(pool, Math.max(supply, this.#pools.get(pool) ?? 0));
+    this.probes = new Uint32Array(bidders.length);
+    this.main = new Uint32Array(bidders.length);
+    this.lastBids = new Float64Array(bidders.length);
+    this.#bidders = bidders;
+    this.#policy = policy;
+    this.#pools = new Pools(bidders);
   }
 
-  given({ place }: Bidder): number {
-    return this.#given[place] ?? 0;
+  given(place: number): number {
+    return (this.probes[place] ?? 0) + (this.main[place] ?? 0);
   }
 
-  #grant({ place }: Bidder, { level }: Option): Grant | undefined {
-    return this.#grantsOf[place]?.find((grant) => grant.option.level === level);
+  /** Pairs that the region can still get. */
+  room(bidder: Bidder): number {
+    return Math.min(Math.min(this.cap, bidder.supply) - this.given(bidder.place), this.#pools.room(bidder));
   }
 
-  /** Pairs that the region can still get at this level. */
-  room(bidder: Bidder, option: Option): number {
-    const given = this.given(bidder);
-    const here = this.#grant(bidder, option)?.pairs ?? 0;
-    const pool = this.#pools.get(bidder.pool) ?? 0;
-    return Math.min(this.left, this.cap - given, bidder.supply - given, option.supply - here, pool);
+  /** Worth of the region's next pair: what it bids. */
+  worth(bidder: Bidder): number {
+    return this.worthAfter(bidder, this.probes[bidder.place] ?? 0, this.main[bidder.place] ?? 0);
   }
 
-  /** Worth of the region's next pair at this level. */
-  worth(bidder: Bidder, option: Option): number {
-    return nextPairValue(option.value, this.given(bidder) + bidder.backlog, bidder.cost, this.#policy);
-  }
-
-  /** Gives up to `pairs` pairs, as far as there is room; returns how many. */
-  give(bidder: Bidder, option: Option, pairs: number, kind: PlanLine["kind"]): number {
-    const granted = Math.min(pairs, this.room(bidder, option));
-    if (granted <= 0) return 0;
-    let grant = this.#grant(bidder, option);
-    if (!grant) {
-      grant = { bidder, option, pairs: 0, kind, valueAtEntry: this.worth(bidder, option) };
-      this.grants.push(grant);
-      this.#grantsOf[bidder.place] = [...(this.#grantsOf[bidder.place] ?? []), grant];
-    }
-    grant.pairs += granted;
-    grant.kind = kind;
-    this.left -= granted;
-    this.#given[bidder.place] = this.given(bidder) + granted;
-    this.#pools.set(bidder.pool, (this.#pools.get(bidder.pool) ?? 0) - granted);
-    return granted;
-  }
-}
-
-/** Options by their distance from the accuracy that a probe looks for. */
-function nearest(options: readonly Option[], target: number): Option[] {
-  return [...options].sort(
-    (a, b) => Math.abs(a.predicted - target) - Math.abs(b.predicted - target) || a.level - b.level,
-  );
-}
-
-/** A few pairs for the regions that waited longest, so that none is forgotten. `bidders` come in the order of their keys. */
-export function giveFloor(bidders: readonly Bidder[], ledger: Ledger, policy: SchedulerPolicy): void {
-  let left = Math.floor(policy.budgetPairs * policy.floorShare);
-  const waited = [...bidders].sort((a, b) => (a.plannedAt ?? -1) - (b.plannedAt ?? -1));
-  for (const bidder of waited) {
-    if (left === 0) return;
-    const [option] = nearest(bidder.options, policy.floorTarget);
-    if (option) left -= ledger.give(bidder, option, Math.min(policy.floorProbes, left), "floor");
-  }
-}
-
-/** The rest, chunk by chunk, to the region whose next pair is worth most, until nothing is worth anything or the budget is spent. */
-export function giveByValue(bidders: readonly Bidder[], ledger: Ledger, policy: SchedulerPolicy): void {
-  interface Bid {
-    readonly bidder: Bidder;
-    readonly option: Option;
-    readonly worth: number;
-  }
-  const heap = new Heap<Bid>((a, b) => a.worth > b.worth || (a.worth === b.worth && a.bidder.place < b.bidder.place));
-  const enter = (bidder: Bidder) => {
-    const option = bidder.options.find((o) => ledger.room(bidder, o) > 0);
-    const worth = option ? ledger.worth(bidder, option) : 0;
-    if (option && worth > 0) heap.push({ bidder, option, worth });
-  };
-  for (const bidder of bidders) enter(bidder);
-  for (let bid = heap.pop(); bid && ledger.left > 0; bid = heap.pop()) {
-    ledger.give(bid.bidder, bid.option, policy.chunkPairs, "value");
-    enter(bid.bidder);
-  }
-}
-
-/** The yardstick: one pair after the other to every region in turn, at the level whose predicted accuracy is nearest the floor's target. */
-export function giveUniform(bidders: readonly Bidder[], ledger: Ledger, policy: SchedulerPolicy): void {
-  let active = bidders.map((bidder) => ({ bidder, options: nearest(bidder.options, policy.floorTarget) }));
-  while (active.length > 0 && ledger.left > 0) {
-    active = active.filter(({ bidder, options }) =>
-      options.some((option) => ledger.give(bidder, option, 1, "uniform") > 0),
+  /** What it bids after so many probes and other pairs. */
+  worthAfter(bidder: Bidder, probes: number, main: number): number {
+    const value = main < this.ownLeft(bidder, probes) ? bidder.firstValue : bidder.nextValue;
+    return nextPairValue(
+      value,
+      probes + main + bidder.region.backlog,
+      bidder.onStaircase ? 1 : bidder.cost,
+      this.#policy,
     );
+  }
+
+  /** Pairs of the first level that it bids with, after its probes. */
+  ownLeft(bidder: Bidder, probes: number): number {
+    if (bidder.bid.next === null) return Number.POSITIVE_INFINITY;
+    return bidder.region.ownAnswers - (bidder.probesOwn ? probes : 0);
+  }
+
+  /** Gives up to `pairs` pairs, as far as there is room and as the purse pays for; returns how many. */
+  give(bidder: Bidder, pairs: number, purse: Purse, counts: Uint32Array): number {
+    const wanted = Math.min(pairs, this.room(bidder));
+    if (wanted <= 0) return 0;
+    const given = purse.take(wanted, bidder);
+    counts[bidder.place] = (counts[bidder.place] ?? 0) + given;
+    this.#pools.draw(bidder, given);
+    return given;
+  }
+
+  /** Whether anybody would take more: for want of what does it not get it? */
+  reason(inputs: Pick<PlanInputs, "regions">): Plan["stopped"] {
+    const wanting = this.#bidders.filter((bidder) => this.worth(bidder) > 0);
+    if (wanting.some((b) => this.given(b.place) === this.cap && this.cap < b.supply && this.#pools.room(b) > 0))
+      return "cap";
+    const served = this.#bidders.length === inputs.regions.length;
+    return wanting.length > 0 || !served ? "supply" : "no value left";
+  }
+}
+
+/**
+ * What the sources of each pool still give. Where both strategies draw on one pool, each has the part of it that its regions are
+ * of the pool's regions, so that neither lives at the other's expense.
+ */
+class Pools {
+  readonly #byValue: Uint32Array;
+  readonly #byStaircase: Uint32Array;
+
+  constructor(bidders: readonly Bidder[]) {
+    const count = bidders.reduce((most, { pool }) => Math.max(most, pool + 1), 0);
+    this.#byValue = new Uint32Array(count);
+    this.#byStaircase = new Uint32Array(count);
+    const regions = new Uint32Array(count);
+    const onStaircase = new Uint32Array(count);
+    for (const { pool, region, onStaircase: stairs } of bidders) {
+      this.#byValue[pool] = Math.max(region.editable, this.#byValue[pool] ?? 0);
+      regions[pool] = (regions[pool] ?? 0) + 1;
+      if (stairs) onStaircase[pool] = (onStaircase[pool] ?? 0) + 1;
+    }
+    for (let pool = 0; pool < count; pool++) {
+      const all = this.#byValue[pool] ?? 0;
+      const part = Math.floor((all * (onStaircase[pool] ?? 0)) / (regions[pool] ?? 1));
+      this.#byStaircase[pool] = part;
+      this.#byValue[pool] = all - part;
+    }
+  }
+
+  #of({ onStaircase }: Bidder): Uint32Array {
+    return onStaircase ? this.#byStaircase : this.#byValue;
+  }
+
+  room(bidder: Bidder): number {
+    return this.#of(bidder)[bidder.pool] ?? 0;
+  }
+
+  draw(bidder: Bidder, pairs: number): void {
+    this.#of(bidder)[bidder.pool] = this.room(bidder) - pairs;
+  }
+}
+
+/**
+ * Spreads the budget: probes for those who waited longest; then the regions on the staircase get, as a group, the part of the rest
+ * that they have of all failure mass; then the others are served by value. What the staircase cannot use goes to the others.
+ */
+export function allocate(bidders: readonly Bidder[], inputs: PlanInputs): Allocation {
+  const { policy, funds } = inputs;
+  const ledger = new Ledger(bidders, policy);
+  const purse = new Purse(policy.budgetPairs, funds);
+  const climbing = bidders.filter(({ onStaircase }) => onStaircase);
+  const others = bidders.filter(({ onStaircase }) => !onStaircase);
+  if (policy.allocation === "value") giveFloor(bidders, ledger, purse, policy);
+  if (climbing.length > 0 && !purse.empty) {
+    const part = purse.part(others.length === 0 ? 1 : shareOf(massOf(climbing), massOf(others)));
+    giveByWorth(climbing, ledger, part, policy);
+    purse.refill(part);
+    if (others.length === 0) purse.short = part.short;
+  }
+  if (policy.allocation === "uniform") giveUniform(others, ledger, purse);
+  else giveByWorth(others, ledger, purse, policy);
+  const stopped = purse.short ?? (purse.pairs === 0 ? "budget" : ledger.reason(inputs));
+  return { ledger, stopped };
+}
+
+function massOf(bidders: readonly Bidder[]): number {
+  return bidders.reduce((sum, { failureMass }) => sum + failureMass, 0);
+}
+
+/** part / (part + rest), written so that rounding cannot make it fall when `part` rises. */
+function shareOf(part: number, rest: number): number {
+  return part > 0 ? 1 / (1 + rest / part) : 0;
+}
+
+/** A few pairs for the regions that waited longest, so that none is forgotten; those that never got any before all others. */
+function giveFloor(bidders: readonly Bidder[], ledger: Ledger, purse: Purse, policy: SchedulerPolicy): void {
+  let left = Math.floor(policy.budgetPairs * policy.floorShare);
+  const waiting = bidders.map(({ region }) => -(region.plannedAt ?? Number.NEGATIVE_INFINITY));
+  const heap = largestFirst(
+    waiting,
+    bidders.map(({ place }) => place),
+  );
+  for (let place = heap.pop(); place !== undefined && left > 0 && !purse.empty; place = heap.pop()) {
+    left -= ledger.give(bidders[place] as Bidder, Math.min(policy.floorProbes, left), purse, ledger.probes);
+  }
+}
+
+/**
+ * Chunk by chunk to the region whose next pair is worth most, until nothing is worth anything or the purse is empty. Raising one
+ * region's bids takes nothing from it: the pairs that come before each of its own only become fewer.
+ */
+function giveByWorth(group: readonly Bidder[], ledger: Ledger, purse: Purse, policy: SchedulerPolicy): void {
+  const bidOf = (bidder: Bidder) => (ledger.room(bidder) > 0 ? ledger.worth(bidder) : 0);
+  const worths = group.map(bidOf);
+  const bidding: number[] = [];
+  for (let i = 0; i < worths.length; i++) if ((worths[i] ?? 0) > 0) bidding.push(i);
+  const heap = largestFirst(worths, bidding);
+  for (let top = heap.top; top !== undefined && !purse.empty; top = heap.top) {
+    const bidder = group[top] as Bidder;
+    const main = ledger.main[bidder.place] ?? 0;
+    const own = ledger.ownLeft(bidder, ledger.probes[bidder.place] ?? 0) - main;
+    const chunk = own > 0 ? Math.min(policy.chunkPairs, own) : policy.chunkPairs;
+    if (ledger.give(bidder, chunk, purse, ledger.main) > 0) ledger.lastBids[bidder.place] = worths[top] ?? 0;
+    worths[top] = bidOf(bidder);
+    if ((worths[top] ?? 0) > 0) heap.settle();
+    else heap.pop();
+  }
+}
+
+/** Places by falling number, equal ones by place. */
+function largestFirst(numbers: readonly number[], places: readonly number[]): Heap<number> {
+  const at = (place: number) => numbers[place] ?? 0;
+  return new Heap((a, b) => at(a) > at(b) || (at(a) === at(b) && a < b), places);
+}
+
+/** The yardstick: one pair after the other to every region in turn. */
+function giveUniform(bidders: readonly Bidder[], ledger: Ledger, purse: Purse): void {
+  let active = [...bidders];
+  while (active.length > 0 && !purse.empty) {
+    active = active.filter((bidder) => ledger.give(bidder, 1, purse, ledger.main) > 0);
   }
 }

@@ -9,10 +9,21 @@ export function canonicalJson(value: unknown): string {
     if (!Number.isFinite(value)) throw new TypeError(`not a JSON number: ${value}`);
     return JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${Array.from(value, canonicalJson).join(",")}]`;
   if (typeof value !== "object") throw new TypeError(`not a JSON value: ${typeof value}`);
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(",")}}`;
+  let text = "";
+  if (Array.isArray(value)) {
+    for (const item of value) text += `${text && ","}${canonicalJson(item)}`;
+    return `[${text}]`;
+  }
+  for (const name of Object.keys(value).sort()) {
+    const member = (value as Record<string, unknown>)[name];
+    if (member !== undefined) text += `${text && ","}${JSON.stringify(name)}:${canonicalJson(member)}`;
+  }
+  return `{${text}}`;
+}
+
+/** In the order of their keys, by code unit; what is in order already is not sorted again. */
+export function byKey<T extends { readonly key: string }>(items: readonly T[]): readonly T[] {
+  const inOrder = items.every(({ key }, i) => i === 0 || (items[i - 1]?.key ?? "") < key);
+  return inOrder ? items : [...items].sort((a, b) => (a.key < b.key ? -1 : 1));
 }

@@ -1,145 +1,178 @@
-import { levelsOf } from "../edits/levels.ts";
-import type { Level } from "../taxonomy/taxonomy.ts";
-import { type Ability, clamp, difficultiesOf, levelOf, readAbilities, sigmoid } from "./ability.ts";
-import { type Bidder, type Grant, giveByValue, giveFloor, giveUniform, Ledger, type Option } from "./allocation.ts";
+import { LEVELS, type Level } from "../taxonomy/taxonomy.ts";
+import { sigmoid } from "./ability.ts";
+import { type Allocation, allocate, type Ledger } from "./allocation.ts";
+import { appraise, type Bidder, biddersOf, type Choice, openLevels, seeRegions } from "./bidders.ts";
 import { sentenceOf } from "./sentence.ts";
-import type { Plan, PlanInputs, PlanLine, RegionState } from "./state.ts";
-import { endOfTick } from "./statistics.ts";
-import { firstPairValue, gainOf, refusalRate, survivingNoise } from "./value.ts";
+import type { LineKind, Plan, PlanInputs, PlanLine } from "./state.ts";
+import { nextPairValue } from "./value.ts";
 
 /** Standard deviations either side of a 90 % interval. */
 const INTERVAL_DEVIATIONS = 1.645;
-/** Relative cost is held to this range: one odd bill must not decide a plan. */
-const COST_RANGE = [0.1, 10] as const;
-
-/** A region as a plan sees it: the reports since the last tick counted in, its ability read, its cost set in relation. */
-interface Seen {
-  readonly region: RegionState;
-  readonly failureMass: number;
-  readonly ability: Ability;
-  readonly bidder: Bidder;
-}
 
 /**
  * Spreads the tick's budget over the regions. A pure function of its inputs, whatever their order: regions are taken by
  * key, ties are broken by key, and every number of the plan is rounded, so that the same inputs give the same bytes.
  */
 export function makePlan(inputs: PlanInputs): Plan {
-  const { policy } = inputs;
-  const seen = see(inputs);
-  const bidders = seen.map((one) => one.bidder);
-  const ledger = new Ledger(bidders, policy);
-  if (policy.allocation === "uniform") giveUniform(bidders, ledger, policy);
-  else {
-    giveFloor(bidders, ledger, policy);
-    giveByValue(bidders, ledger, policy);
-  }
-  const ranks = rank(bidders);
-  const lines = ledger.grants
-    .map((grant) => lineOf(grant, seen[grant.bidder.place] as Seen, ranks[grant.bidder.place] ?? 0, ledger))
-    .sort((a, b) => a.rank - b.rank || a.level - b.level);
-  return { lines, planned: policy.budgetPairs - ledger.left, budget: policy.budgetPairs };
+  const bidders = biddersOf(inputs);
+  return planOf(inputs, bidders, allocate(bidders, inputs));
 }
 
-/** The regions that have something to edit, in the order of their keys. */
-function see(inputs: PlanInputs): Seen[] {
-  const regions = [...inputs.regions].sort((a, b) => (a.key < b.key ? -1 : 1));
-  const abilities = readAbilities(regions);
-  const costs = regions.filter((r) => r.costTokens > 0).map((r) => r.costTokens);
-  const meanCost = costs.reduce((sum, cost) => sum + cost, 0) / Math.max(1, costs.length);
-  const seen: Seen[] = [];
-  for (const [i, region] of regions.entries()) {
-    const ability = abilities[i];
-    if (region.editable <= 0 || !ability) continue;
-    const { failureMass } = endOfTick(region, inputs.policy);
-    const options = optionsOf(region, ability, failureMass, inputs);
-    const bidder: Bidder = {
-      place: seen.length,
-      pool: `${region.task}/${region.language}/${region.modality}`,
-      options,
-      supply: region.editable,
-      backlog: region.backlog,
-      cost: region.costTokens > 0 ? clamp(region.costTokens / meanCost, ...COST_RANGE) : 1,
-      plannedAt: region.plannedAt,
-    };
-    seen.push({ region, failureMass, ability, bidder });
-  }
-  return seen;
+/** The plan that an allocation amounts to. */
+export function planOf(inputs: PlanInputs, bidders: readonly Bidder[], allocation: Allocation): Plan {
+  const { ledger, stopped } = allocation;
+  const served = bidders.filter(({ place }) => ledger.given(place) > 0);
+  const rankOf = ranking(bidders, allocation);
+  const lines = served.flatMap((bidder) => linesOf(bidder, inputs, allocation, rankOf(bidder)));
+  // Stable: regions of one rank stay in the order of their keys.
+  lines.sort((a, b) => a.rank - b.rank);
+  const total = (amountOf: (bidder: Bidder) => number) =>
+    served.reduce((sum, bidder) => sum + amountOf(bidder) * ledger.given(bidder.place), 0);
+  return {
+    lines,
+    planned: total(() => 1),
+    budget: inputs.policy.budgetPairs,
+    expected: { tokens: total(({ tokens }) => tokens), micros: total(({ micros }) => micros) },
+    stopped,
+  };
 }
 
-/** The levels open to a region, the best by value first. */
-function optionsOf(
-  region: RegionState,
-  ability: Ability,
-  failureMass: number,
-  { difficulties, policy }: PlanInputs,
-): Option[] {
-  return openLevels(region, policy.chosenLogRatioAlarm)
-    .map((level) => {
-      const difficulty = levelOf(difficultiesOf(difficulties, region.errorType), level);
-      const predicted = sigmoid(ability.mean - difficulty);
-      const gain = gainOf(predicted);
-      const refused = refusalRate(levelOf(region.levels, level), level, policy);
-      const value = firstPairValue(failureMass, refused, survivingNoise(refused, policy), gain);
-      return {
-        level,
-        difficulty,
-        predicted,
-        gain,
-        refusalRate: refused,
-        value,
-        supply: level === 4 ? region.ownAnswers : region.editable,
-      };
-    })
-    .sort((a, b) => b.value - a.value || a.level - b.level);
+/** What a region is worth, whether it can get pairs or not. */
+export interface RegionValue {
+  readonly key: string;
+  /** Worth of the first pair at its best open level, before what is planned and ready; not below 0. */
+  readonly value: number;
+  /** Accuracy at levels 1 to 4. */
+  readonly predicted: readonly [number, number, number, number];
+}
+
+/** The worth of all regions, in the order of their keys. */
+export function valuesOf(inputs: PlanInputs): RegionValue[] {
+  return seeRegions(inputs).map((seen) => {
+    const levels = LEVELS.map((level) => appraise(seen, level, inputs));
+    const open = openLevels(seen.region, true);
+    const best = levels.reduce(
+      (most, { level, perFailure }) => (open & (1 << level) ? Math.max(most, perFailure) : most),
+      0,
+    );
+    const predicted = levels.map((level) => level.predicted) as unknown as RegionValue["predicted"];
+    return { key: seen.region.key, value: seen.failureMass * best, predicted };
+  });
+}
+
+/** The rank of a bidder among those of its strategy, by what it bids for its first pair; equal bids have one rank. */
+function ranking(bidders: readonly Bidder[], { ledger }: Allocation): (bidder: Bidder) => number {
+  const bids = { value: new Float64Array(bidders.length), staircase: new Float64Array(bidders.length) };
+  const count = { value: 0, staircase: 0 };
+  for (const bidder of bidders) {
+    const strategy = bidder.onStaircase ? "staircase" : "value";
+    bids[strategy][count[strategy]++] = ledger.worthAfter(bidder, 0, 0);
+  }
+  const rising = {
+    value: bids.value.subarray(0, count.value).sort(),
+    staircase: bids.staircase.subarray(0, count.staircase).sort(),
+  };
+  return (bidder) => {
+    const rivals = bidder.onStaircase ? rising.staircase : rising.value;
+    return rivals.length - placeAfter(rivals, ledger.worthAfter(bidder, 0, 0)) + 1;
+  };
+}
+
+/** How many of rising numbers are not above `x`. */
+function placeAfter(rising: Float64Array, x: number): number {
+  let [low, high] = [0, rising.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rising[middle] ?? 0) <= x) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Pairs of one level, and how many the region got before them. */
+interface Batch {
+  readonly level: Level;
+  readonly kind: LineKind;
+  readonly from: number;
+  pairs: number;
+}
+
+/** One line per level: probes join the pairs of their level. */
+function linesOf(bidder: Bidder, inputs: PlanInputs, allocation: Allocation, rank: number): PlanLine[] {
+  const { ledger } = allocation;
+  const [probes, main] = [ledger.probes[bidder.place] ?? 0, ledger.main[bidder.place] ?? 0];
+  const kind = bidder.onStaircase ? "staircase" : inputs.policy.allocation;
+  const probed = split(bidder.probe, probes, bidder.region.ownAnswers, { kind: "floor", from: 0 });
+  const ownUsed = probed.reduce((sum, { level, pairs }) => sum + (level === 4 ? pairs : 0), 0);
+  const ordered = split(bidder.main, main, bidder.region.ownAnswers - ownUsed, { kind, from: probes });
+  const batches = ordered.map((batch) => {
+    const same = probed.find(({ level }) => level === batch.level);
+    return same ? { ...batch, from: same.from, pairs: batch.pairs + same.pairs } : batch;
+  });
+  const alone = probed.filter(({ level }) => !ordered.some((batch) => batch.level === level));
+  return [...batches, ...alone]
+    .sort((a, b) => a.level - b.level)
+    .map((batch) => lineOf(bidder, batch, inputs, allocation, rank));
+}
+
+/** Pairs at the levels of a choice: the model's own answers first, as many as there are. */
+function split(
+  { first, next }: Choice,
+  pairs: number,
+  own: number,
+  { kind, from }: Pick<Batch, "kind" | "from">,
+): Batch[] {
+  const atFirst = next === null ? pairs : Math.min(pairs, own);
+  const batches: Batch[] = [{ level: first, kind, from, pairs: atFirst }];
+  if (next !== null) batches.push({ level: next, kind, from: from + atFirst, pairs: pairs - atFirst });
+  return batches.filter((batch) => batch.pairs > 0);
+}
+
+function lineOf(bidder: Bidder, batch: Batch, inputs: PlanInputs, { ledger }: Allocation, rank: number): PlanLine {
+  const { region, ability, failureMass } = bidder;
+  const appraisal = appraise(bidder, batch.level, inputs);
+  const spread = INTERVAL_DEVIATIONS * Math.sqrt(ability.variance);
+  const at = (deviation: number) => rounded(sigmoid(ability.mean + deviation - appraisal.difficulty));
+  const given = ledger.given(bidder.place);
+  const [entry, stop] = worths(bidder, batch, failureMass * appraisal.perFailure, inputs, ledger);
+  const line = {
+    region: region.key,
+    level: batch.level,
+    pairs: batch.pairs,
+    kind: batch.kind,
+    rank,
+    predicted: rounded(appraisal.predicted),
+    interval: [at(-spread), at(spread)],
+    gain: rounded(appraisal.gain),
+    failureMass: rounded(failureMass),
+    refusalRate: rounded(appraisal.refusalRate),
+    cost: rounded(bidder.cost),
+    valueAtEntry: rounded(entry),
+    valueAtStop: rounded(stop),
+    capped: given === ledger.cap,
+    alarms: region.alarms,
+  } as const;
+  return { ...line, sentence: sentenceOf(line, region) };
 }
 
 /**
- * The levels that mean something for the error type, up to one step above the last plan's, or none above it while the
- * chosen answers lose probability. A type all of whose levels lie higher keeps its lowest: an alarm never cuts a region off.
+ * Worth of the first pair of a batch and of the next after all. For batches that were bid for it is what the region bid, else what a
+ * pair of the level is worth.
  */
-function openLevels(region: RegionState, alarmBelow: number): Level[] {
-  const levels = levelsOf(region.errorType);
-  const open: Level[] = [];
-  let steps = region.chosenLogRatio < alarmBelow ? 0 : 1;
-  for (const level of levels) {
-    if (level === 4 && region.ownAnswers === 0) continue;
-    if (level <= region.level || steps-- > 0) open.push(level);
+function worths(
+  bidder: Bidder,
+  { kind, from }: Batch,
+  value: number,
+  { policy }: PlanInputs,
+  ledger: Ledger,
+): [number, number] {
+  const { place, region, cost } = bidder;
+  if (kind === "floor" || kind === "uniform") {
+    const after = (pairs: number) => nextPairValue(value, pairs + region.backlog, cost, policy);
+    return [after(from), after(ledger.given(place))];
   }
-  return open.length > 0 ? open : [levels[0]];
-}
-
-/** The rank of each bidder by the worth of its first pair, ties by place. */
-function rank(bidders: readonly Bidder[]): Uint32Array {
-  const worths = Float64Array.from(bidders, ({ options, cost }) => (options[0]?.value ?? 0) / cost);
-  const worth = (place: number) => worths[place] ?? 0;
-  const ordered = Uint32Array.from(bidders.keys()).sort((a, b) => worth(b) - worth(a) || a - b);
-  const ranks = new Uint32Array(bidders.length);
-  for (const [i, place] of ordered.entries()) ranks[place] = i + 1;
-  return ranks;
-}
-
-function lineOf(grant: Grant, { region, failureMass, ability }: Seen, place: number, ledger: Ledger): PlanLine {
-  const { bidder, option, pairs, kind } = grant;
-  const spread = INTERVAL_DEVIATIONS * Math.sqrt(ability.variance);
-  const at = (deviation: number) => rounded(sigmoid(ability.mean + deviation - option.difficulty));
-  const line = {
-    region: region.key,
-    level: option.level,
-    pairs,
-    kind,
-    rank: place,
-    predicted: rounded(option.predicted),
-    interval: [at(-spread), at(spread)],
-    gain: rounded(option.gain),
-    failureMass: rounded(failureMass),
-    refusalRate: rounded(option.refusalRate),
-    cost: rounded(bidder.cost),
-    valueAtEntry: rounded(grant.valueAtEntry),
-    valueAtStop: rounded(ledger.worth(bidder, option)),
-    capped: ledger.given(bidder) === ledger.cap,
-  } as const;
-  return { ...line, sentence: sentenceOf(line, region) };
+  const probes = Math.min(from, ledger.probes[place] ?? 0);
+  return [ledger.worthAfter(bidder, probes, from - probes), ledger.worth(bidder)];
 }
 
 /** Six decimals: below what differs between two machines' exponentials. */

@@ -22,10 +22,18 @@ const NAMES: Readonly<Record<ErrorType, string>> = {
   "language-slip": "wrong language",
 };
 
+/** How people call an error type; one that is not of the taxonomy keeps its own name. */
+function nameOf(errorType: string): string {
+  return (NAMES as Readonly<Record<string, string>>)[errorType] ?? errorType;
+}
+
+/** A region as people read it. */
+export function nameOfRegion({ task, errorType, language, modality }: RegionState): string {
+  return [task, nameOf(errorType), language, ...(modality === "image" ? [] : [modality])].join(" / ");
+}
+
 /** A plan's line as one sentence with the numbers that decided it. */
 export function sentenceOf(line: Omit<PlanLine, "sentence">, region: RegionState): string {
-  const { task, errorType, language, modality } = region;
-  const name = [task, NAMES[errorType], language, ...(modality === "image" ? [] : [modality])].join(" / ");
   const failed = Math.round(region.failures + region.newFailures);
   const exposed = Math.round(region.exposures + region.newExposures);
   const [low, high] = line.interval;
@@ -34,13 +42,21 @@ export function sentenceOf(line: Omit<PlanLine, "sentence">, region: RegionState
     `predicted accuracy ${two(line.predicted)} (${two(low)} to ${two(high)}${region.scored === 0 ? ", not measured yet" : ""})`,
     `${Math.round(100 * line.refusalRate)} % of edits refused`,
     region.costTokens > 0 ? `${tokens(region.costTokens)} tokens per pair` : "no tokens spent",
+    ...(region.costMicros > 0 ? [`${Math.round(region.costMicros)} micro-units per pair`] : []),
+    ...(line.alarms.length > 0 ? [`alarm: ${line.alarms.join(", ")}`] : []),
   ];
-  return `${name} gets ${line.pairs} ${line.pairs === 1 ? "pair" : "pairs"} at level ${line.level}${WHY[line.kind]}${line.capped ? ", the most that one region may get" : ""}: ${facts.join(", ")}.`;
+  return `${nameOfRegion(region)} gets ${countOf(line.pairs, "pair")} at level ${line.level}${WHY[line.kind]}${line.capped ? ", the most that one region may get" : ""}: ${facts.join(", ")}.`;
+}
+
+/** A number with its noun. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 const WHY: Readonly<Record<PlanLine["kind"], string>> = {
   floor: " because it waited longest",
   value: "",
+  staircase: " by the staircase",
   uniform: " like every region",
 };
 

@@ -1,13 +1,18 @@
-import type { SchedulerPolicy } from "../contracts/policy.ts";
-import type { ErrorType, Level } from "../taxonomy/taxonomy.ts";
+import type { PolicyDocument, SchedulerPolicy } from "../contracts/policy.ts";
+import type { Level } from "../taxonomy/taxonomy.ts";
 import {
   difficultiesOf,
   type LevelDifficulties,
   levelOf,
+  ROUND_DRIFT,
   sigmoid,
+  type Trials,
   updateAbility,
   updateDifficulty,
 } from "./ability.ts";
+import { type RoundWatch, watchRound } from "./alarms.ts";
+import type { GapMoments } from "./flip.ts";
+import { stairLevelAfter } from "./staircase.ts";
 import type { Difficulties, LevelState, RegionState } from "./state.ts";
 
 /** Failures that every region is taken to have per tick, so that a quiet one keeps some mass. */
@@ -16,6 +21,8 @@ const FAILURE_PRIOR = 0.3;
 export const COST_WEIGHT = 0.2;
 /** The same for the chosen log-ratio. */
 const LOG_RATIO_WEIGHT = 0.3;
+/** Pairs that the moments of a region's gaps remember. */
+const GAP_MEMORY = 200;
 /** Share of edit counts kept from round to round. */
 const ROUND_DECAY = 0.9;
 
@@ -47,14 +54,13 @@ export interface PairScore {
   readonly rejectedTokens: number;
 }
 
+/** What a round may change of a region, and what that depends on. */
 export type Measured = Pick<
   RegionState,
-  "key" | "errorType" | "abilityMean" | "abilityVar" | "chosenLogRatio" | "scored" | "levels"
->;
-export type RegionAfterRound = Pick<
-  RegionState,
-  "key" | "abilityMean" | "abilityVar" | "chosenLogRatio" | "scored" | "levels"
->;
+  "key" | "errorType" | "abilityMean" | "abilityVar" | "chosenLogRatio" | "scored" | "levels" | "stairLevel" | "offered"
+> &
+  GapMoments & { readonly roundWatch: RoundWatch };
+export type RegionAfterRound = Omit<Measured, "errorType" | "offered">;
 
 /** True if the model, before the round, held the chosen answer for likelier per token than the rejected one. */
 export function prefersChosen({ chosenBefore, chosenTokens, rejectedBefore, rejectedTokens }: PairScore): boolean {
@@ -63,57 +69,112 @@ export function prefersChosen({ chosenBefore, chosenTokens, rejectedBefore, reje
 
 /**
  * Regions and difficulties after a round. Each of the given regions drifts, whether it was measured or not, since training
- * one region moves the others; fresh pairs then set its ability. Scores of regions that were not given are left out.
+ * one region moves the others; fresh pairs then set its ability, the moments of its gaps, its step on the staircase and what is
+ * watched. Scores of regions that were not given are left out. The order of regions and scores changes nothing.
+ * @param drift variance that the round adds to every belief; more when the base model changed
  */
 export function afterRound(
   regions: readonly Measured[],
   difficulties: Difficulties,
   scores: readonly PairScore[],
+  policy: RoundPolicy,
+  drift = ROUND_DRIFT,
 ): { regions: RegionAfterRound[]; difficulties: Difficulties } {
   const byRegion = Map.groupBy(scores, (score) => score.region);
-  const moved: Partial<Record<ErrorType, LevelDifficulties>> = { ...difficulties };
   const ordered = [...regions].sort((a, b) => (a.key < b.key ? -1 : 1));
+  let moved = difficulties;
   const after = ordered.map((region) => {
     const own = byRegion.get(region.key) ?? [];
-    const levels = difficultiesOf(difficulties, region.errorType);
-    const trials = [
-      ...Map.groupBy(
-        own.filter((score) => score.fresh),
-        (score) => score.level,
-      ),
-    ].map(([level, pairs]) => ({
-      level,
-      difficulty: levelOf(levels, level),
-      tried: pairs.length,
-      right: pairs.filter(prefersChosen).length,
-    }));
-    trials.sort((a, b) => a.level - b.level);
-    for (const { level, difficulty, tried, right } of trials) {
-      const expected = tried * sigmoid(region.abilityMean - difficulty);
-      moved[region.errorType] = updateDifficulty(difficultiesOf(moved, region.errorType), level, {
-        expected,
-        right,
-        tried,
-      });
-    }
-    const ability = updateAbility({ mean: region.abilityMean, variance: region.abilityVar }, trials);
+    const fresh = own.filter((score) => score.fresh);
+    const trials = trialsOf(fresh, difficultiesOf(difficulties, region.errorType));
+    moved = trials.reduce((now, trial) => withTrial(now, region, trial), moved);
     return {
-      key: region.key,
-      abilityMean: ability.mean,
-      abilityVar: ability.variance,
+      ...measuredBy(region, fresh, trials, policy, drift),
       chosenLogRatio: logRatioAfter(region.chosenLogRatio, own),
-      scored: region.scored + trials.reduce((sum, trial) => sum + trial.tried, 0),
-      levels: region.levels.map(faded) as unknown as RegionState["levels"],
     };
   });
   return { regions: after, difficulties: moved };
 }
 
+type RoundPolicy = Pick<PolicyDocument, "scheduler" | "batch">;
+
+/** Fresh pairs of one level. */
+interface LevelTrials extends Trials {
+  readonly level: Level;
+}
+
+/** By rising level. */
+function trialsOf(fresh: readonly PairScore[], difficulties: LevelDifficulties): LevelTrials[] {
+  return [...Map.groupBy(fresh, (score) => score.level)]
+    .map(([level, pairs]) => ({
+      level,
+      difficulty: levelOf(difficulties, level),
+      tried: pairs.length,
+      right: pairs.filter(prefersChosen).length,
+    }))
+    .sort((a, b) => a.level - b.level);
+}
+
+function withTrial(
+  difficulties: Difficulties,
+  { errorType, abilityMean }: Measured,
+  { level, difficulty, tried, right }: LevelTrials,
+): Difficulties {
+  const expected = tried * sigmoid(abilityMean - difficulty);
+  const levels = updateDifficulty(difficultiesOf(difficulties, errorType), level, { expected, right, tried });
+  return { ...difficulties, [errorType]: levels };
+}
+
+/** The region after its fresh pairs, of which there may be none. */
+function measuredBy(
+  region: Measured,
+  fresh: readonly PairScore[],
+  trials: readonly LevelTrials[],
+  policy: RoundPolicy,
+  drift: number,
+): Omit<RegionAfterRound, "chosenLogRatio"> {
+  const before = { mean: region.abilityMean, variance: region.abilityVar };
+  const after = updateAbility(before, trials, drift);
+  const atStair = trials.find((trial) => trial.level === region.stairLevel) ?? { tried: 0, right: 0 };
+  return {
+    key: region.key,
+    abilityMean: after.mean,
+    abilityVar: after.variance,
+    scored: region.scored + fresh.length,
+    levels: region.levels.map(faded) as unknown as RegionState["levels"],
+    stairLevel: stairLevelAfter(region.stairLevel, region.offered, atStair, policy.scheduler),
+    ...momentsAfter(region, fresh),
+    roundWatch:
+      trials.length === 0 ? region.roundWatch : watchRound(region.roundWatch, { before, after, trials }, policy),
+  };
+}
+
+/** Running means of the raw gaps and their squares, over the last `GAP_MEMORY` pairs or so. A square of 0 means that there are none yet. */
+function momentsAfter(region: Measured, fresh: readonly PairScore[]): GapMoments {
+  const { gapMean, gapSquare } = region;
+  if (fresh.length === 0) return { gapMean, gapSquare };
+  const gaps = fresh.map((score) => score.chosenBefore - score.rejectedBefore);
+  const known = gapSquare === 0 ? 0 : Math.min(region.scored, GAP_MEMORY);
+  const mixed = (before: number, values: readonly number[]) => (known * before + sum(values)) / (known + values.length);
+  return {
+    gapMean: mixed(gapMean, gaps),
+    gapSquare: mixed(
+      gapSquare,
+      gaps.map((gap) => gap ** 2),
+    ),
+  };
+}
+
 /** The moving average of how much likelier, in nats, a round made the chosen answers; the reference is the model before it. */
 function logRatioAfter(before: number, scores: readonly PairScore[]): number {
   if (scores.length === 0) return before;
-  const mean = scores.reduce((sum, score) => sum + score.chosenAfter - score.chosenBefore, 0) / scores.length;
+  const mean = sum(scores.map((score) => score.chosenAfter - score.chosenBefore)) / scores.length;
   return (1 - LOG_RATIO_WEIGHT) * before + LOG_RATIO_WEIGHT * mean;
+}
+
+/** The sum by rising value: the same bits in whatever order the values come. */
+function sum(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b).reduce((total, value) => total + value, 0);
 }
 
 function faded({ attempted, refused }: LevelState): LevelState {
