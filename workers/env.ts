@@ -19,6 +19,10 @@ export interface Env {
   readonly TEACHER_BASE_URL?: string;
   readonly TEACHER_MODEL?: string;
   readonly TEACHER_API_KEY?: string;
+  /** A third one, not the editor's model, which doubted pairs are checked with; empty, they wait for a person. */
+  readonly JUDGE_BASE_URL?: string;
+  readonly JUDGE_MODEL?: string;
+  readonly JUDGE_API_KEY?: string;
 }
 
 /** One message wakes the editor for many jobs; the jobs themselves are rows. */

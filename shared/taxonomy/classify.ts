@@ -36,15 +36,26 @@ export function classify(report: Report): Classified {
   const task = report.task ?? taskTagged(tags) ?? taskOf(question);
   return {
     task,
-    errorType: report.errorType ?? errorTypeOf(report, task, tags),
+    errorType: errorTypeOf(report, task),
     language: languageOf({ tag: report.language, question, response, answer }),
   };
 }
 
-function errorTypeOf({ response, answer }: Report, task: Task, tags: Tags): ErrorType {
-  const allowed = TASK_ERROR_TYPES[task];
+/** The error type as the client told it: in the field, or in a label that names one of the task's types; null if it did not. */
+export function errorTypeTold(
+  { errorType, tags = {} }: Pick<Report, "errorType" | "tags">,
+  task: Task,
+): ErrorType | null {
+  if (errorType) return errorType;
   const tagged = errorTypeTagged(tags);
-  if (tagged && allowed.includes(tagged)) return tagged;
+  return tagged && TASK_ERROR_TYPES[task].includes(tagged) ? tagged : null;
+}
+
+function errorTypeOf(report: Report, task: Task): ErrorType {
+  const told = errorTypeTold(report, task);
+  if (told) return told;
+  const { response, answer } = report;
+  const allowed = TASK_ERROR_TYPES[task];
   const found = answer === null || allowed.length === 1 ? [] : evidenceOf(response, answer);
   return found.find((type) => allowed.includes(type)) ?? allowed[0];
 }

@@ -1,6 +1,5 @@
 import { type EditPrompt, modelEdit } from "../../shared/edits/index.ts";
-import type { Env } from "../env.ts";
-import { type ChatModel, type ChatRequest, chatModel, ModelFailure } from "../model/chat.ts";
+import { type ChatModel, type ChatRequest, ModelFailure, type Usage } from "../model/chat.ts";
 
 const REPLY_FORMAT = {
   type: "json_schema",
@@ -17,10 +16,8 @@ const REPLY_FORMAT = {
 } as const;
 
 /** One edit by the model, not checked yet. */
-export interface ModelReply {
+export interface ModelReply extends Usage {
   readonly rejected: string;
-  readonly tokensIn: number;
-  readonly tokensOut: number;
 }
 
 /** A second try: what the model said, and why it was refused. */
@@ -31,17 +28,16 @@ export interface Repair {
 
 export interface ModelEditor {
   readonly name: string;
-  /** @throws {ModelFailure} when there is no usable reply in time */
+  /**
+   * @throws {ModelFailure} when there is no usable reply in time
+   * @throws {OutOfFunds} when it may not be asked
+   */
   edit(prompt: EditPrompt, timeoutMs: number, repair?: Repair): Promise<ModelReply>;
 }
 
-type ModelSettings = Pick<Env, "EDITOR_BASE_URL" | "EDITOR_MODEL" | "EDITOR_API_KEY">;
-
-/** The model behind the configured endpoint; null unless its address, name and key are all set. */
-export function configuredModel(env: ModelSettings, fetcher: typeof fetch = fetch): ModelEditor | null {
-  const { EDITOR_BASE_URL: baseURL, EDITOR_MODEL: model, EDITOR_API_KEY: apiKey } = env;
-  const chat = chatModel({ baseURL, model, apiKey }, fetcher);
-  return chat && { name: chat.name, edit: (prompt, timeoutMs, repair) => ask(chat, prompt, timeoutMs, repair) };
+/** A model as an editor. */
+export function modelEditor(chat: ChatModel): ModelEditor {
+  return { name: chat.name, edit: (prompt, timeoutMs, repair) => ask(chat, prompt, timeoutMs, repair) };
 }
 
 async function ask(
@@ -51,12 +47,12 @@ async function ask(
   repair: Repair | undefined,
 ): Promise<ModelReply> {
   const request = { messages: messagesOf(prompt, repair), response_format: REPLY_FORMAT };
-  const { text, tokensIn, tokensOut } = await chat.complete(request, timeoutMs);
-  const tokens = { tokensIn, tokensOut };
-  if (text === null) throw new ModelFailure("no reply", tokens);
+  const { text, tokensIn, tokensOut, untold } = await chat.complete(request, timeoutMs);
+  const usage = { tokensIn, tokensOut, untold };
+  if (text === null) throw new ModelFailure("no reply", usage);
   const reply = modelEdit.safeParse(parseJson(text));
-  if (!reply.success) throw new ModelFailure("invalid reply", tokens);
-  return { rejected: reply.data.rejected, ...tokens };
+  if (!reply.success) throw new ModelFailure("invalid reply", usage);
+  return { rejected: reply.data.rejected, ...usage };
 }
 
 function messagesOf(prompt: EditPrompt, repair: Repair | undefined): ChatRequest["messages"] {

@@ -9,7 +9,7 @@ import {
 } from "../../shared/contracts/ingest.ts";
 import type { IntakePolicy } from "../../shared/contracts/policy.ts";
 import { redact } from "../../shared/redaction/redact.ts";
-import { classify } from "../../shared/taxonomy/classify.ts";
+import { classify, errorTypeTold } from "../../shared/taxonomy/classify.ts";
 import { splitOfImages } from "../../shared/taxonomy/split.ts";
 import {
   type ErrorType,
@@ -121,13 +121,14 @@ function toFailure(event: Reported, judged: Judged, { kind, contentSha256, hold 
     reference: judged.answerAt === "response" ? null : answer,
     verdict,
     region: placed.region,
-    details: detailsOf(event),
+    details: detailsOf(event, hold !== null && !placed.tagged),
     held: hold,
     images,
     split: placed.split,
     polarity: placed.polarity,
   });
-  return { eventId: event.eventId, contentSha256, verdict, region: placed.region, held: hold !== null, columns };
+  const { region, tagged } = placed;
+  return { eventId: event.eventId, contentSha256, verdict, region, tagged, held: hold !== null, columns };
 }
 
 /** Where an event stands, and on which side, as far as it has a right answer. */
@@ -149,6 +150,7 @@ export function placeOf(event: {
   const images = imagesOf(conversation);
   return {
     region: regionKey({ task: found.task, errorType, language: found.language, modality: modalityOf(conversation) }),
+    tagged: errorTypeTold(rest, found.task) !== null,
     split: hasSource ? splitOfImages(images) : null,
     polarity: hasSource ? polarityOf(answer, found.language) : null,
   };
@@ -169,9 +171,12 @@ function modalityOf(turns: Conversation): Modality {
   return distinct === 1 ? "image" : "multi-image";
 }
 
-/** What the columns do not hold; null when that is nothing. */
-function detailsOf(event: Reported): Record<string, unknown> | null {
-  const details: Record<string, unknown> = {};
+/**
+ * What the columns do not hold; null when that is nothing.
+ * @param inferred it is held, and what it will weigh when it is released is less, since nobody told its error type
+ */
+function detailsOf(event: Reported, inferred: boolean): Record<string, unknown> | null {
+  const details: Record<string, unknown> = inferred ? { errorTypeInferred: true } : {};
   for (const field of ["reason", "decoding", "tags", "language"] as const) {
     if (event[field] !== undefined) details[field] = event[field];
   }

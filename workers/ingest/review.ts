@@ -107,7 +107,7 @@ export async function giveAnswer(
       polarity: place.polarity,
       answeredBy: by,
     },
-    counts ? { clientId, reportCap, wrong: verdict === "wrong", region: place.region } : null,
+    counts ? { clientId, reportCap, wrong: verdict === "wrong", tagged: place.tagged, region: place.region } : null,
     { actor: by, action: "failure.answer", subject: id, details: { verdict, region: place.region }, at: nowMs },
   );
 }

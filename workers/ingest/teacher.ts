@@ -1,17 +1,19 @@
 import { conversation } from "../../shared/contracts/common.ts";
-import { type TeacherPrompt, teacherPrompt } from "../../shared/prompts/teach.ts";
+import { teacherPrompt } from "../../shared/prompts/teach.ts";
 import type { Env } from "../env.ts";
 import { describeError, logEvent } from "../http/log.ts";
 import { type ChatModel, type ChatRequest, type Completion, chatModel, ModelFailure } from "../model/chat.ts";
 import { eachLimited } from "../model/each-limited.ts";
 import { ModelHealth } from "../model/health.ts";
+import { paid } from "../model/paid.ts";
+import { messagesOf, picturesOf } from "../model/pictures.ts";
+import { OutOfFunds, Purse } from "../model/purse.ts";
 import type { MetricRow } from "../store/metrics.ts";
 import { currentPolicy } from "../store/policy.ts";
 import { type FailureRow, noteAttempts, takeForTeacher } from "../store/review.ts";
 import { sameAnswer } from "./judge.ts";
 import { giveAnswer } from "./review.ts";
 import { answerIn } from "./teacher-answer.ts";
-import { picturesOf } from "./teacher-pictures.ts";
 
 export type TeacherEnv = Pick<Env, "DB" | "BLOBS" | "TEACHER_BASE_URL" | "TEACHER_MODEL" | "TEACHER_API_KEY">;
 
@@ -68,20 +70,25 @@ export async function teacherStep(
   timeoutMs = TEACHER_TIMEOUT_MS,
 ): Promise<TeacherDone | null> {
   const { TEACHER_BASE_URL: baseURL, TEACHER_MODEL: model, TEACHER_API_KEY: apiKey } = env;
-  const teacher = chatModel({ baseURL, model, apiKey }, fetcher);
-  if (!teacher || !(await currentPolicy(env.DB)).document.intake.teacher) return null;
+  const chat = chatModel({ baseURL, model, apiKey }, fetcher);
+  if (!chat) return null;
+  const { intake, spending } = (await currentPolicy(env.DB)).document;
+  if (!intake.teacher) return null;
   const failures = await takeForTeacher(env.DB, {
     limit: TEACHER_PER_CRON,
     attemptsMax: TEACHER_ATTEMPTS_MAX,
     attempt: SPOILT_ATTEMPT,
   });
-  const classroom: Classroom = { health: new ModelHealth(teacher, TEACHER_FAILURES_TO_STOP), timeoutMs, nowMs };
+  const purse = new Purse(env.DB, spending);
+  const health = new ModelHealth(paid(chat, purse), TEACHER_FAILURES_TO_STOP);
+  const classroom: Classroom = { health, timeoutMs, nowMs };
   const lessons: (Lesson & { readonly id: string })[] = [];
   await eachLimited(failures, TEACHER_CONCURRENCY, async (failure) => {
-    const lesson = await teach(env, failure, classroom).catch(toSpoilt);
+    const lesson = await teach(env, failure, classroom).catch(toUntaught);
     lessons.push({ id: failure.id, ...lesson });
   });
-  return note(env.DB, lessons, classroom.health.switched?.reason ?? null);
+  await purse.close();
+  return note(env.DB, lessons, health.switched?.reason ?? null);
 }
 
 interface Classroom {
@@ -123,19 +130,12 @@ async function ask(teacher: ChatModel, messages: ChatRequest["messages"], timeou
   return completion;
 }
 
-function messagesOf(prompt: TeacherPrompt, urls: readonly string[]): ChatRequest["messages"] {
-  const pictures = urls.flatMap((url, index) => [
-    { type: "text" as const, text: `Picture ${index + 1}:` },
-    { type: "image_url" as const, image_url: { url } },
-  ]);
-  return [
-    { role: "system", content: prompt.system },
-    { role: "user", content: [{ type: "text", text: prompt.user }, ...pictures] },
-  ];
-}
-
-/** An error of ours spoils the one event: the others are asked about all the same. */
-function toSpoilt(error: unknown): Lesson {
+/**
+ * An error of ours spoils the one event: the others are asked about all the same. Where the day's money is spent, the event waits
+ * for another day.
+ */
+function toUntaught(error: unknown): Lesson {
+  if (error instanceof OutOfFunds) return NOT_ASKED;
   logEvent("teacher-failed", describeError(error));
   return SPOILT;
 }

@@ -2,7 +2,8 @@ import type { EditorPolicy } from "../../shared/contracts/policy.ts";
 import { hasOneEdit } from "../../shared/edits/index.ts";
 import type { PlanLine } from "../../shared/hardness/state.ts";
 import { type ErrorType, LEVELS, parseRegionKey, type Region, regionKey } from "../../shared/taxonomy/taxonomy.ts";
-import type { EditableSource } from "../store/ticks.ts";
+import type { Polarities } from "../store/statistics.ts";
+import type { EditableSource } from "../store/supply.ts";
 
 /** The level at which the model's own wrong answer is the rejected one. */
 const OWN_LEVEL = 4;
@@ -20,6 +21,7 @@ type ChoicePolicy = Pick<EditorPolicy, "rejectedPerSource" | "ownAnswerFirst" | 
 /**
  * Chooses the sources for the plan's lines of one task, language and modality, line by line. The same sources, plan and seed
  * give the same orders; a source never gets the same error type and level twice.
+ * @param waiting the regions' pairs that wait to be trained on: of yes and no the rarer comes first
  * @returns at most `pairs` orders per line, fewer when the sources run out
  */
 export function chooseSources(
@@ -27,16 +29,20 @@ export function chooseSources(
   sources: readonly EditableSource[],
   policy: ChoicePolicy,
   seed: number,
+  waiting: ReadonlyMap<string, Polarities> = new Map(),
 ): Order[] {
   const pool = sources.map((source) => new Candidate(source, policy.rejectedPerSource, shuffle(source.id, seed)));
-  return lines.flatMap((line) => ordersOfLine(line, pool, policy));
+  const saidIn = new Map(
+    lines.map(({ region }): [string, Said] => [region, { yes: 0, no: 0, ...waiting.get(region) }]),
+  );
+  return lines.flatMap((line) => ordersOfLine(line, pool, policy, saidIn.get(line.region) ?? { yes: 0, no: 0 }));
 }
 
-function ordersOfLine(line: PlanLine, pool: readonly Candidate[], policy: ChoicePolicy): Order[] {
+/** @param said what the region's pairs say so far; counted on */
+function ordersOfLine(line: PlanLine, pool: readonly Candidate[], policy: ChoicePolicy, said: Said): Order[] {
   const region = parseRegionKey(line.region);
   const fitting = pool.filter((candidate) => candidate.takes(region.errorType, line.level)).sort(inOrder);
   const queues = { wrong: new Balanced(fitting, true), right: new Balanced(fitting, false) };
-  const said = { yes: 0, no: 0 };
   const orders: Order[] = [];
   let chosen = 0;
   let wrong = 0;

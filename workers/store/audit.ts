@@ -16,3 +16,23 @@ export function auditStatement(db: D1Database, entry: AuditEntry): D1PreparedSta
     .prepare("INSERT INTO audit_log (at, actor, action, subject, details) VALUES (?1, ?2, ?3, ?4, ?5)")
     .bind(entry.at, entry.actor, entry.action, entry.subject, JSON.stringify(entry.details));
 }
+
+/** An entry as it is stored. */
+export interface StoredAuditEntry extends AuditEntry {
+  readonly id: number;
+}
+
+/** At most `limit` entries below the id `before` whose action begins with `action`, the newest first. */
+export async function listAudit(
+  db: D1Database,
+  { before, limit, action }: { readonly before: number; readonly limit: number; readonly action: string },
+): Promise<StoredAuditEntry[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT id, at, actor, action, subject, details FROM audit_log
+       WHERE id < ?1 AND substr(action, 1, length(?2)) = ?2 ORDER BY id DESC LIMIT ?3`,
+    )
+    .bind(before, action, limit)
+    .all<Omit<StoredAuditEntry, "details"> & { readonly details: string }>();
+  return results.map((row) => ({ ...row, details: JSON.parse(row.details) }));
+}

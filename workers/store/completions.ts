@@ -1,9 +1,10 @@
-import type { PairScore } from "../../shared/hardness/statistics.ts";
+import type { PairState } from "../../shared/contracts/operator.ts";
 import { type Pointers, promote } from "./adapters.ts";
 import type { AuditEntry } from "./audit.ts";
 import { jsonChunks } from "./chunks.ts";
 import { auditWhen, type Guard } from "./guard.ts";
-import { HOLDS, type Holder, holderParams } from "./leases.ts";
+import { GO_HOME, HOLDS, type Holder, holderParams } from "./leases.ts";
+import { toldOf } from "./reports.ts";
 
 /** A round at the moment its holder wants to complete it. */
 export interface RoundToComplete {
@@ -17,40 +18,27 @@ export interface RoundToComplete {
   readonly policy: string;
   /** The lease is this holder's, over or not. */
   readonly ours: number;
+  /** Rounds that were completed so far. What is learnt from this one is learnt on top of them. */
+  readonly completed: number;
+  /** Digest of the base model of the last round that told it. */
+  readonly lastBase: string | null;
 }
+
+const COMPLETED = "(SELECT count(*) FROM rounds WHERE state = 'completed')";
 
 export async function roundToComplete(db: D1Database, holder: Holder, now: number): Promise<RoundToComplete | null> {
   return db
     .prepare(
       `SELECT r.state, ${HOLDS} AS held, r.reference_adapter AS reference, r.batch_sha256 AS batchSha256, r.verdict,
               r.completion_sha256 AS completionSha256, p.document AS policy,
-              EXISTS (SELECT 1 FROM leases WHERE id = ?1 AND round_id = ?2 AND fence = ?3) AS ours
+              EXISTS (SELECT 1 FROM leases WHERE id = ?1 AND round_id = ?2 AND fence = ?3) AS ours,
+              ${COMPLETED} AS completed,
+              (SELECT a.manifest ->> '$.base.sha256' FROM adapters a JOIN rounds told ON told.id = a.round_id
+               WHERE a.manifest IS NOT NULL AND told.state = 'completed' ORDER BY told.finished_at DESC LIMIT 1) AS lastBase
        FROM rounds r JOIN policies p ON p.version = r.policy_version WHERE r.id = ?2`,
     )
     .bind(...holderParams(holder, now))
     .first<RoundToComplete>();
-}
-
-/**
- * The round's scores as `afterRound` wants them. Fresh is a pair that was never trained on; one that was scored before against
- * the same reference tells nothing new, and is not fresh either. Reads the round's reports.
- */
-export async function roundScores(db: D1Database, roundId: string): Promise<PairScore[]> {
-  const found = await db
-    .prepare(
-      `SELECT p.region, p.level, s.chosen_before AS chosenBefore, s.rejected_before AS rejectedBefore,
-              s.chosen_after AS chosenAfter, s.chosen_tokens AS chosenTokens, s.rejected_tokens AS rejectedTokens,
-              p.trainings = 0 AND NOT EXISTS (
-                SELECT 1 FROM pair_scores earlier JOIN rounds theirs ON theirs.id = earlier.round_id
-                WHERE earlier.pair_id = s.pair_id AND earlier.round_id <> s.round_id
-                  AND theirs.reference_adapter IS ours.reference_adapter
-              ) AS fresh
-       FROM rounds ours CROSS JOIN pair_scores s ON s.round_id = ours.id CROSS JOIN pairs p ON p.id = s.pair_id
-       WHERE ours.id = ?1 ORDER BY s.pair_id`,
-    )
-    .bind(roundId)
-    .all<Omit<PairScore, "fresh"> & { readonly fresh: number }>();
-  return found.results.map((row) => ({ ...row, fresh: row.fresh === 1 }));
 }
 
 /** What a round teaches: the regions and difficulties as they were read, and as they are after it. */
@@ -60,8 +48,12 @@ export interface Lesson {
     readonly abilityMean: number;
     readonly abilityVar: number;
     readonly chosenLogRatio: number;
-    /** Fresh pairs measured, before and by this round. If there are others by now, the lesson is out of date. */
-    readonly scoredBefore: number;
+    readonly gapMean: number;
+    readonly gapSquare: number;
+    readonly stairLevel: number;
+    /** JSON */
+    readonly roundWatch: string;
+    /** Fresh pairs measured by this round. */
     readonly scored: number;
   }[];
   /** What is forgotten of the edits. */
@@ -80,6 +72,19 @@ export interface Lesson {
   }[];
 }
 
+/** What becomes of a leased pair that was scored. */
+export interface Fate {
+  readonly id: string;
+  readonly state: PairState;
+  /** Null: it is in the state it came from, for the reason it had. */
+  readonly reason: string | null;
+  readonly trainings: number;
+  readonly highStreak: number;
+  readonly lowStreak: number;
+  readonly gap: number | null;
+  readonly gapModel: string | null;
+}
+
 export interface CompletedRound {
   readonly verdict: "promoted" | "rejected" | "inconclusive";
   readonly adapter: string | null;
@@ -90,16 +95,19 @@ export interface CompletedRound {
   /** JSON */
   readonly metrics: string;
   readonly completionSha256: string;
+  /** As the statistics were read: after so many completed rounds, and after so many reports of this one. */
+  readonly read: { readonly completed: number; readonly told: number };
   readonly lesson: Lesson;
+  /** Of the pairs that are leased, those without one go back to where they came from; those that were refused are quarantined. */
+  readonly fates: readonly Fate[];
   /** As the verdict was made: if the champion moved, it has to be made anew. */
   readonly pointers: Pointers;
-  /** Of a promotion. */
-  readonly audit: AuditEntry | null;
+  readonly audits: readonly AuditEntry[];
 }
 
 /**
  * Ends a round in one transaction: verdict, pairs, statistics, adapter, pointers, lease. Nothing changes unless the holder still
- * holds the round, and the champion and the regions are as they were read.
+ * holds the round, and its reports, the champion and the statistics are as they were read.
  * @returns whether it was done
  */
 export async function insertCompletion(
@@ -118,22 +126,7 @@ export async function insertCompletion(
     db.prepare(`${sql} AND ${here.sql}`).bind(...params, ...own);
   const [completed] = await db.batch([
     completeRow(db, params, done),
-    statement(
-      `UPDATE pairs SET
-         state = CASE WHEN EXISTS (SELECT 1 FROM pair_refusals f WHERE f.pair_id = pairs.id AND f.round_id = ?2)
-             THEN 'quarantined'
-           WHEN ?5 AND EXISTS (SELECT 1 FROM pair_scores s WHERE s.pair_id = pairs.id AND s.round_id = ?2) THEN 'trained'
-           ELSE 'ready' END
-       WHERE round_id = ?2 AND state = 'leased'`,
-      done.verdict === "promoted" ? 1 : 0,
-    ),
-    statement("UPDATE pairs SET trainings = trainings + 1 WHERE round_id = ?2 AND state = 'trained'"),
-    statement(
-      `UPDATE regions SET backlog = backlog - gone.pairs
-       FROM (SELECT region, count(*) AS pairs FROM pairs WHERE round_id = ?2 AND state IN ('trained', 'quarantined')
-             GROUP BY region) gone
-       WHERE regions.key = gone.region`,
-    ),
+    ...endLeases(done, statement),
     ...learnRegions(done.lesson, statement),
     ...learnDifficulties(db, done.lesson, here),
     ...(done.adapter === null
@@ -150,7 +143,7 @@ export async function insertCompletion(
     ...(done.verdict === "promoted" && done.adapter !== null
       ? promote(db, here, { adapter: done.adapter, roundId: holder.roundId, pointers: done.pointers, now })
       : []),
-    ...(done.audit ? [auditWhen(db, here, done.audit)] : []),
+    ...done.audits.map((entry) => auditWhen(db, here, entry)),
     db.prepare(`UPDATE leases SET state = 'closed' WHERE id = ?1 AND ${here.sql}`).bind(...params),
   ]);
   return completed?.meta.changes === 1;
@@ -161,16 +154,56 @@ const ADAPTER_STATES = { promoted: "champion", rejected: "rejected", inconclusiv
 
 type Statement = (sql: string, ...own: (string | number | null)[]) => D1PreparedStatement;
 
+/**
+ * Every leased pair gets a state. Those that are quarantined are to be checked again: by a model if they are doubted, by people if
+ * the trainer could not use them. A sentinel that was refused waits for its next turn like one that was scored, or it would be the
+ * first to come again in every round. (A `+` keeps an index out that would read more than the round's pairs.)
+ */
+function endLeases({ fates }: CompletedRound, statement: Statement): D1PreparedStatement[] {
+  return [
+    ...jsonChunks(fates).map((chunk) =>
+      statement(
+        `UPDATE pairs SET state = fate.value ->> 'state', home = NULL, lease_use = NULL, scored_at = ?4,
+                state_reason = coalesce(fate.value ->> 'reason', state_reason),
+                state_at = iif(fate.value ->> 'reason' IS NULL, state_at, ?4),
+                trainings = fate.value ->> 'trainings', high_streak = fate.value ->> 'highStreak',
+                low_streak = fate.value ->> 'lowStreak', gap = fate.value ->> 'gap', gap_model = fate.value ->> 'gapModel'
+         FROM json_each(?5) fate
+         WHERE pairs.id = fate.value ->> 'id' AND +pairs.round_id = ?2 AND +pairs.state = 'leased'`,
+        chunk,
+      ),
+    ),
+    statement(
+      `UPDATE pairs SET state = 'quarantined', state_reason = 'refused by the trainer: ' || refusal.reason, state_at = ?4,
+              home = NULL, lease_use = NULL
+       FROM pair_refusals refusal
+       WHERE pairs.round_id = ?2 AND +pairs.state = 'leased' AND refusal.pair_id = pairs.id AND refusal.round_id = ?2`,
+    ),
+    statement(`UPDATE pairs SET ${GO_HOME} WHERE round_id = ?2 AND +state = 'leased'`),
+    statement(
+      `INSERT INTO rechecks (id, pair_id, round_id, state, why, created_at)
+       SELECT ?2 || ':' || p.id, p.id, ?2, iif(f.pair_id IS NULL, 'queued', 'waiting'), p.state_reason, ?4
+       FROM pairs p LEFT JOIN pair_refusals f ON f.pair_id = p.id AND f.round_id = ?2
+       WHERE p.round_id = ?2 AND +p.state = 'quarantined'`,
+    ),
+    statement(
+      `UPDATE pairs SET scored_at = ?4 WHERE sentinel = 1 AND id IN (
+         SELECT s.pair_id FROM sentinel_scores s WHERE s.round_id = ?2 AND (s.chosen_before IS NOT NULL OR EXISTS (
+           SELECT 1 FROM pair_refusals f WHERE f.pair_id = s.pair_id AND f.round_id = ?2)))`,
+    ),
+  ];
+}
+
 /** Abilities are set, the guard of the round's row knows that they stand; counts that the editor adds to are changed in relation. */
 function learnRegions(lesson: Lesson, statement: Statement): D1PreparedStatement[] {
   return [
     ...jsonChunks(lesson.regions).map((regions) =>
       statement(
-        `UPDATE regions SET ability_mean = after.mean, ability_var = after.variance, chosen_log_ratio = after.log_ratio,
-                scored = regions.scored + after.scored
-         FROM (SELECT value ->> 'key' AS key, value ->> 'abilityMean' AS mean, value ->> 'abilityVar' AS variance,
-                      value ->> 'chosenLogRatio' AS log_ratio, value ->> 'scored' AS scored FROM json_each(?5)) after
-         WHERE regions.key = after.key`,
+        `UPDATE regions SET ability_mean = after.value ->> 'abilityMean', ability_var = after.value ->> 'abilityVar',
+                chosen_log_ratio = after.value ->> 'chosenLogRatio', gap_mean = after.value ->> 'gapMean',
+                gap_square = after.value ->> 'gapSquare', stair_level = after.value ->> 'stairLevel',
+                round_watch = after.value ->> 'roundWatch', scored = regions.scored + (after.value ->> 'scored')
+         FROM json_each(?5) after WHERE regions.key = after.value ->> 'key'`,
         regions,
       ),
     ),
@@ -207,15 +240,13 @@ function completeRow(
   params: ReturnType<typeof holderParams>,
   done: CompletedRound,
 ): D1PreparedStatement {
-  const scoredBefore = Object.fromEntries(done.lesson.regions.map((region) => [region.key, region.scoredBefore]));
   return db
     .prepare(
       `UPDATE rounds SET state = 'completed', finished_at = ?4, adapter = ?5, verdict = ?6, gate = ?7, metrics = ?8,
               completion_sha256 = ?9
        WHERE id = ?2 AND state = 'claimed' AND ${HOLDS}
          AND EXISTS (SELECT 1 FROM pointers WHERE name = 'champion' AND adapter IS ?10 AND updated_at = ?11)
-         AND NOT EXISTS (SELECT 1 FROM json_each(?12) read CROSS JOIN regions r ON r.key = read.key
-                         WHERE r.scored <> read.value)`,
+         AND ${COMPLETED} = ?12 AND ${toldOf("?2")} = ?13`,
     )
     .bind(
       ...params,
@@ -226,6 +257,7 @@ function completeRow(
       done.completionSha256,
       done.pointers.champion,
       done.pointers.updatedAt,
-      JSON.stringify(scoredBefore),
+      done.read.completed,
+      done.read.told,
     );
 }

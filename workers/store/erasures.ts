@@ -130,14 +130,8 @@ export async function eraseEvents(db: D1Database, erased: ErasedEvents, archive?
     count(db, erased, archive),
     remove(`pair_scores WHERE pair_id IN ${PAIRS}`),
     remove(`pair_refusals WHERE pair_id IN ${PAIRS}`),
-    db
-      .prepare(
-        `UPDATE regions SET backlog = backlog - gone.pairs
-         FROM (SELECT region, count(*) AS pairs FROM pairs WHERE source_id IN ${SOURCES} AND state IN ('ready', 'leased')
-               GROUP BY region) gone
-         WHERE regions.key = gone.region`,
-      )
-      .bind(ids),
+    remove(`sentinel_scores WHERE pair_id IN ${PAIRS}`),
+    remove(`rechecks WHERE pair_id IN ${PAIRS}`),
     remove(`pairs WHERE source_id IN ${SOURCES}`),
     remove(`edit_jobs WHERE source_id IN ${SOURCES}`),
     remove(`sources WHERE id IN ${SOURCES}`),

@@ -12,6 +12,8 @@ export interface NewFailure {
   readonly contentSha256: string;
   readonly verdict: Verdict;
   readonly region: string;
+  /** The client told the error type. */
+  readonly tagged: boolean;
   /** It counts for nothing yet and makes no source. */
   readonly held: boolean;
   /** The columns of its row after `received_at`, as JSON without the brackets. */
@@ -186,6 +188,7 @@ function countedOf(fresh: readonly Placed[]): Counted[] {
     clientId: submission.clientId,
     reportCap: submission.reportCap,
     wrong: event.verdict === "wrong",
+    tagged: event.tagged,
     region: event.region,
   }));
 }

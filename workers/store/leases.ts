@@ -17,14 +17,17 @@ export function holderParams(holder: Holder, now: number): [string, string, numb
   return [holder.leaseId, holder.roundId, holder.fence, now];
 }
 
+/** What sends a leased pair back to the state it came from. */
+export const GO_HOME = "state = home, home = NULL, lease_use = NULL";
+
 /**
- * Ends every lease whose time is up: its pairs are ready again, its round is expired.
+ * Ends every lease whose time is up: its pairs are where they came from, its round is expired.
  * @returns how many leases ended
  */
 export async function expireLeases(db: D1Database, now: number): Promise<number> {
   const late = "(SELECT round_id FROM leases WHERE state = 'live' AND expires_at <= ?1)";
   const [, , leases] = await db.batch([
-    db.prepare(`UPDATE pairs SET state = 'ready' WHERE state = 'leased' AND round_id IN ${late}`).bind(now),
+    db.prepare(`UPDATE pairs SET ${GO_HOME} WHERE state = 'leased' AND round_id IN ${late}`).bind(now),
     db
       .prepare(`UPDATE rounds SET state = 'expired', finished_at = ?1 WHERE state = 'claimed' AND id IN ${late}`)
       .bind(now),
@@ -92,15 +95,13 @@ export async function heartbeat(
 }
 
 /**
- * Gives the round up: its pairs are ready again, the reason stays with the round. Doing so twice is the same as once.
+ * Gives the round up: its pairs are where they came from, the reason stays with the round. Doing so twice is the same as once.
  * @returns false when the holder is late; nothing has changed then
  */
 export async function release(db: D1Database, holder: Holder, now: number, reason: string): Promise<boolean> {
   const params = holderParams(holder, now);
   const [, , , released] = await db.batch([
-    db
-      .prepare(`UPDATE pairs SET state = 'ready' WHERE round_id = ?2 AND state = 'leased' AND ${HOLDS}`)
-      .bind(...params),
+    db.prepare(`UPDATE pairs SET ${GO_HOME} WHERE round_id = ?2 AND state = 'leased' AND ${HOLDS}`).bind(...params),
     db
       .prepare(
         `UPDATE rounds SET state = 'released', finished_at = ?4, progress = json_set(progress, '$.released', ?5)

@@ -1,4 +1,4 @@
-import { desc } from "drizzle-orm";
+import { desc, eq, lt } from "drizzle-orm";
 import { DEFAULT_POLICY, type PolicyDocument, policyDocument } from "../../shared/contracts/policy.ts";
 import { type AuditEntry, auditStatement } from "./audit.ts";
 import { isUniqueViolation, reads } from "./db.ts";
@@ -60,8 +60,29 @@ export async function appendPolicy(db: D1Database, next: StoredPolicy, audit: Au
   }
 }
 
-/** Parsed again, so that a field that is younger than the stored document has its default. */
+export async function findPolicy(db: D1Database, version: number): Promise<StoredPolicy | undefined> {
+  const row = await reads(db).select().from(policies).where(eq(policies.version, version)).get();
+  return row && toPolicy(row);
+}
+
+/** At most `limit` versions below `before`, the newest first. */
+export async function policiesBelow(db: D1Database, before: number, limit: number): Promise<StoredPolicy[]> {
+  const rows = await reads(db)
+    .select()
+    .from(policies)
+    .where(lt(policies.version, before))
+    .orderBy(desc(policies.version))
+    .limit(limit)
+    .all();
+  return rows.map(toPolicy);
+}
+
 async function newest(db: D1Database): Promise<StoredPolicy | undefined> {
   const row = await reads(db).select().from(policies).orderBy(desc(policies.version)).limit(1).get();
-  return row && { ...row, document: policyDocument.parse(row.document) };
+  return row && toPolicy(row);
+}
+
+/** Parsed again, so that a field that is younger than the stored document has its default. */
+function toPolicy(row: typeof policies.$inferSelect): StoredPolicy {
+  return { ...row, document: policyDocument.parse(row.document) };
 }

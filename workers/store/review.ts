@@ -159,13 +159,16 @@ export interface HeldFailure {
   readonly clientId: string;
   readonly reportCap: number;
   readonly verdict: Verdict;
+  /** Whether nobody told its error type: 1 or 0. */
+  readonly inferred: number;
   readonly region: string;
 }
 
 export async function heldFailures(db: D1Database, reason: HoldReason, limit: number): Promise<HeldFailure[]> {
   const { results } = await db
     .prepare(
-      `SELECT f.id, f.client_id AS clientId, c.report_cap AS reportCap, f.verdict, f.region
+      `SELECT f.id, f.client_id AS clientId, c.report_cap AS reportCap, f.verdict,
+              coalesce(f.details ->> 'errorTypeInferred', 0) AS inferred, f.region
        FROM failures f JOIN clients c ON c.id = f.client_id WHERE f.held = ?1 ORDER BY f.id LIMIT ?2`,
     )
     .bind(reason, limit)
@@ -180,7 +183,13 @@ export async function heldFailures(db: D1Database, reason: HoldReason, limit: nu
 export async function storeRelease(db: D1Database, held: readonly HeldFailure[], audit: AuditEntry): Promise<boolean> {
   const counted = held
     .filter(({ verdict }) => verdict !== "unjudged")
-    .map(({ clientId, reportCap, verdict, region }) => ({ clientId, reportCap, wrong: verdict === "wrong", region }));
+    .map(({ clientId, reportCap, verdict, inferred, region }) => ({
+      clientId,
+      reportCap,
+      wrong: verdict === "wrong",
+      tagged: inferred === 0,
+      region,
+    }));
   return unlessRefused(() =>
     db.batch([
       db

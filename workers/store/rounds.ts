@@ -1,5 +1,29 @@
 import { HOLDS, type Holder, holderParams } from "./leases.ts";
-import { fittingPage, imagesPresent } from "./pairs.ts";
+import { type FoundPair, fittingPage, imagesPresent, passedLists, passOver } from "./pairs.ts";
+
+/** What decides whether a round starts, beside the statistics. */
+export interface RoundsNow {
+  /** When the last round ended that went its way; of one that goes on, when it began; ms. */
+  readonly lastRoundAt: number | null;
+  /** Pairs that the rounds hold that are held now, and that were never trained on. */
+  readonly leased: number;
+}
+
+export async function roundsNow(db: D1Database, now: number): Promise<RoundsNow> {
+  const found = await db
+    .prepare(
+      `SELECT (SELECT coalesce(finished_at, created_at) FROM rounds WHERE state IN ('claimed', 'completed')
+               ORDER BY created_at DESC LIMIT 1) AS lastRoundAt,
+              (SELECT count(*) FROM leases l CROSS JOIN pairs p ON p.round_id = l.round_id
+               WHERE l.state = 'live' AND l.expires_at > ?1
+                 AND +p.state = 'leased' AND p.home = 'ready' AND p.trainings = 0) AS leased`,
+    )
+    .bind(now)
+    .first<RoundsNow>();
+  return found ?? { lastRoundAt: null, leased: 0 };
+}
+
+type LeasedPair = Pick<FoundPair, "id" | "row">;
 
 /** A round about to be claimed. */
 export interface NewRound {
@@ -7,8 +31,17 @@ export interface NewRound {
   readonly leaseId: string;
   readonly trainer: string;
   readonly policyVersion: number;
-  readonly pairIds: readonly string[];
+  /** Pairs to train on, and pairs to score. */
+  readonly train: readonly LeasedPair[];
+  readonly score: readonly LeasedPair[];
+  /** Pairs that the batch left out, and that stand in the way of others. */
+  readonly passed: readonly LeasedPair[];
+  /** Sentinels: each is two lines. */
+  readonly sentinels: readonly string[];
+  readonly lines: number;
   readonly batchSha256: string;
+  /** JSON: see `HeldRound`. */
+  readonly predicted: string;
   /** ms */
   readonly now: number;
   readonly expiresAt: number;
@@ -19,51 +52,80 @@ export interface ClaimedRow {
   readonly reference: string | null;
 }
 
+/** What refuses the transaction when a pair was taken by somebody else, or a sentinel was erased: see `insertRound`. */
+const TAKEN = /NOT NULL constraint failed: (rounds\.pairs|sentinel_scores\.pair_id)/;
+
 /**
- * Leases all of the pairs to a new round, or none: somebody else may have taken one since they were chosen, or the trainer
- * may have got a lease by another call.
+ * Leases all of the pairs to a new round, or none: somebody else may have taken one since they were chosen, or the trainer may
+ * have got a lease by another call. Each pair remembers the state it came from. They are found by their rows, for those of the
+ * oldest lie together, while ids are spread over the whole table. Whether all were taken is known when they have been: then the
+ * round's count is set to null if one is missing, which the table does not allow; a sentinel that is missing is null likewise.
  * @returns null when nothing was leased
  */
 export async function insertRound(db: D1Database, round: NewRound): Promise<ClaimedRow | null> {
-  const pairIds = JSON.stringify(round.pairIds);
   const exists = "EXISTS (SELECT 1 FROM rounds WHERE id = ?1)";
-  const [inserted] = await db.batch<ClaimedRow>([
-    db
-      .prepare(
-        `INSERT INTO rounds (id, trainer, state, created_at, policy_version, reference_adapter, pairs, batch_sha256)
-         SELECT ?1, ?2, 'claimed', ?3, ?4, champion.adapter, ?5, ?6 FROM pointers champion
+  const pairs = [
+    ...round.train.map(({ row, id }) => [row, id, "train"]),
+    ...round.score.map(({ row, id }) => [row, id, "score"]),
+  ];
+  const onRound = (sql: string, ...params: (string | number)[]) => db.prepare(sql).bind(round.id, ...params);
+  try {
+    const [inserted] = await db.batch<ClaimedRow>([
+      onRound(
+        `INSERT INTO rounds (id, trainer, state, created_at, policy_version, reference_adapter, pairs, batch_sha256, predicted)
+         SELECT ?1, ?2, 'claimed', ?3, ?4, champion.adapter, ?5, ?6, ?7 FROM pointers champion
          WHERE champion.name = 'champion'
-           AND (SELECT count(*) FROM json_each(?7) c CROSS JOIN pairs p ON p.id = c.value AND p.state = 'ready') = ?5
            AND NOT EXISTS (SELECT 1 FROM leases WHERE state = 'live' AND expires_at > ?3 AND trainer = ?2)
          RETURNING reference_adapter AS reference`,
-      )
-      .bind(round.id, round.trainer, round.now, round.policyVersion, round.pairIds.length, round.batchSha256, pairIds),
-    db
-      .prepare(
+        round.trainer,
+        round.now,
+        round.policyVersion,
+        round.lines,
+        round.batchSha256,
+        round.predicted,
+      ),
+      onRound(
         `INSERT INTO leases (id, round_id, trainer, fence, expires_at, state) SELECT ?2, ?1, ?3, 1, ?4, 'live' WHERE ${exists}`,
-      )
-      .bind(round.id, round.leaseId, round.trainer, round.expiresAt),
-    db
-      .prepare(
-        `UPDATE pairs SET state = 'leased', round_id = ?1
-         WHERE state = 'ready' AND id IN (SELECT value FROM json_each(?2)) AND ${exists}`,
-      )
-      .bind(round.id, pairIds),
-  ]);
-  return inserted?.results[0] ?? null;
+        round.leaseId,
+        round.trainer,
+        round.expiresAt,
+      ),
+      onRound(
+        `UPDATE pairs SET home = state, state = 'leased', lease_use = chosen.value ->> 2, round_id = ?1, passes = 0
+         FROM json_each(?2) chosen WHERE pairs.rowid = chosen.value ->> 0 AND pairs.id = chosen.value ->> 1
+           AND +state IN ('ready', 'trained', 'saturated') AND ${exists}`,
+        JSON.stringify(pairs),
+      ),
+      onRound("UPDATE rounds SET pairs = iif(changes() = ?2, pairs, NULL) WHERE id = ?1", pairs.length),
+      onRound(
+        `INSERT INTO sentinel_scores (round_id, pair_id, swapped)
+         SELECT ?1, (SELECT id FROM pairs WHERE id = chosen.value AND sentinel = 1), twin.value
+         FROM json_each(?2) chosen, json_each('[0,1]') twin WHERE ${exists}`,
+        JSON.stringify(round.sentinels),
+      ),
+      ...passedLists(round.passed).map((list) => onRound(`${passOver("?2")} AND ${exists}`, list)),
+    ]);
+    return inserted?.results[0] ?? null;
+  } catch (error) {
+    if (error instanceof Error && TAKEN.test(error.message)) return null;
+    throw error;
+  }
 }
 
-/** A round as its holder sees it. `policy` is the JSON document it was claimed under. */
+/** A round as its holder sees it. */
 export interface HeldRound {
   readonly createdAt: number;
+  /** JSON: the document it was claimed under. */
   readonly policy: string;
+  /** JSON: the accuracy at levels 1 to 4 of the batch's regions that was predicted when it was claimed. */
+  readonly predicted: string;
 }
 
 /** The round, if the holder holds it now. */
 export async function heldRound(db: D1Database, holder: Holder, now: number): Promise<HeldRound | null> {
   return db
     .prepare(
-      `SELECT r.created_at AS createdAt, p.document AS policy
+      `SELECT r.created_at AS createdAt, p.document AS policy, r.predicted
        FROM rounds r JOIN policies p ON p.version = r.policy_version WHERE r.id = ?2 AND ${HOLDS}`,
     )
     .bind(...holderParams(holder, now))
@@ -122,71 +184,4 @@ export async function gateSources(db: D1Database, ids: readonly string[]): Promi
     .bind(JSON.stringify(ids))
     .all<GateSource>();
   return found.results;
-}
-
-/** What became of a chunk of reports. */
-export interface StoredReports {
-  readonly held: boolean;
-  readonly stored: number;
-  readonly unknown: readonly string[];
-  /** Pairs of the round that were deleted on request since it began. */
-  readonly erased: readonly string[];
-}
-
-/**
- * Stores what the trainer measured or refused, once per pair and round; the first report of a pair stands. A
- * pair that is nowhere any more counts as erased if the round has fewer pairs than it began with, otherwise as unknown.
- * @param reports JSON array as in the contract
- */
-export async function insertReports(
-  db: D1Database,
-  holder: Holder,
-  now: number,
-  reports: string,
-): Promise<StoredReports> {
-  const params = holderParams(holder, now);
-  const reported = (table: string) =>
-    `NOT EXISTS (SELECT 1 FROM ${table} told WHERE told.pair_id = p.id AND told.round_id = ?2)`;
-  const ofRound = `json_each(?5) r CROSS JOIN pairs p
-    ON p.id = r.value ->> 'pairId' AND p.round_id = ?2 AND p.state = 'leased'`;
-  const [held, strangers, scores, refusals] = await db.batch<{ held: number } | { id: string; erased: number }>([
-    db.prepare(`SELECT ${HOLDS} AS held`).bind(...params),
-    db
-      .prepare(
-        `SELECT DISTINCT r.value ->> 'pairId' AS id,
-                NOT EXISTS (SELECT 1 FROM pairs p WHERE p.id = r.value ->> 'pairId')
-                  AND (SELECT pairs FROM rounds WHERE id = ?1)
-                    > (SELECT count(*) FROM pairs WHERE round_id = ?1 AND state = 'leased') AS erased
-         FROM json_each(?2) r WHERE NOT EXISTS (
-           SELECT 1 FROM pairs p WHERE p.id = r.value ->> 'pairId' AND p.round_id = ?1 AND p.state = 'leased')`,
-      )
-      .bind(holder.roundId, reports),
-    db
-      .prepare(
-        `INSERT INTO pair_scores (pair_id, round_id, chosen_before, rejected_before, chosen_after, rejected_after,
-                                  chosen_tokens, rejected_tokens)
-         SELECT p.id, ?2, r.value ->> 'chosenBefore', r.value ->> 'rejectedBefore', r.value ->> 'chosenAfter',
-                r.value ->> 'rejectedAfter', r.value ->> 'chosenTokens', r.value ->> 'rejectedTokens'
-         FROM ${ofRound}
-         WHERE r.value ->> 'refused' IS NULL AND ${reported("pair_refusals")} AND ${HOLDS} ON CONFLICT DO NOTHING`,
-      )
-      .bind(...params, reports),
-    db
-      .prepare(
-        `INSERT INTO pair_refusals (pair_id, round_id, reason) SELECT p.id, ?2, r.value ->> 'refused' FROM ${ofRound}
-         WHERE r.value ->> 'refused' IS NOT NULL AND ${reported("pair_scores")} AND ${HOLDS} ON CONFLICT DO NOTHING`,
-      )
-      .bind(...params, reports),
-  ]);
-  const [first] = held?.results ?? [];
-  return {
-    held: first !== undefined && "held" in first && first.held === 1,
-    stored: (scores?.meta.changes ?? 0) + (refusals?.meta.changes ?? 0),
-    unknown: strangersOf(strangers, 0),
-    erased: strangersOf(strangers, 1),
-  };
-}
-
-function strangersOf(found: D1Result<{ held: number } | { id: string; erased: number }> | undefined, erased: 0 | 1) {
-  return (found?.results ?? []).flatMap((row) => ("id" in row && row.erased === erased ? [row.id] : []));
 }

@@ -71,6 +71,14 @@ export const regions = sqliteTable("regions", {
   backlog: integer("backlog").notNull(),
   plannedAt: integer("planned_at"),
   scored: integer("scored").notNull(),
+  archivedAt: integer("archived_at"),
+  lastFailedAt: integer("last_failed_at"),
+  costMicros: real("cost_micros").notNull(),
+  gapMean: real("gap_mean").notNull(),
+  gapSquare: real("gap_square").notNull(),
+  stairLevel: integer("stair_level").notNull(),
+  rateWatch: text("rate_watch").notNull(),
+  roundWatch: text("round_watch").notNull(),
 });
 
 export const rounds = sqliteTable("rounds", {

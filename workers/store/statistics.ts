@@ -1,46 +1,254 @@
-import type { Difficulties, LevelState, RegionState } from "../../shared/hardness/state.ts";
+import { levelsOf } from "../../shared/edits/index.ts";
+import { type RateWatch, type RoundWatch, readRateWatch, readRoundWatch } from "../../shared/hardness/alarms.ts";
+import type { Alarm, Difficulties, LevelState, RegionState } from "../../shared/hardness/state.ts";
 import { type ErrorType, LEVELS, type Level } from "../../shared/taxonomy/taxonomy.ts";
-import { imagesPresent } from "./pairs.ts";
+import { type ClientReports, reportsQuery } from "./region-reports.ts";
 
-/** What a tick starts from, read in one transaction. */
+/**
+ * What is stored of one region: a state with nothing to edit and no alarm. A tick puts in what it finds out beside that, since
+ * copies of tens of thousands of regions would cost more than a plan.
+ */
+export interface RegionStatistics extends RegionState {
+  newFailures: number;
+  newExposures: number;
+  editable: number;
+  ownAnswers: number;
+  alarms: readonly Alarm[];
+  rateWatch: RateWatch;
+  /** The new failures and exposures, whoever reported them. */
+  readonly countedFailures: number;
+  readonly countedExposures: number;
+  /** ms; null: it is planned for. */
+  readonly archivedAt: number | null;
+  /** Moving averages of the gaps of scored pairs and of their squares; nats. */
+  readonly gapMean: number;
+  readonly gapSquare: number;
+  readonly roundWatch: RoundWatch;
+  /** Pairs that wait to be trained on for the first time, by what the right answer says. */
+  readonly waiting: Polarities;
+}
+
+export interface Polarities {
+  readonly yes: number;
+  readonly no: number;
+}
+
+/** What is known of the task space, read in one transaction. */
 export interface Statistics {
-  /** Of the newest tick; 0 before the first. The next one must be its successor, so that no two ticks start from one state. */
-  readonly lastTick: number;
-  readonly regions: readonly Omit<RegionState, "editable" | "ownAnswers">[];
+  /** In the order of their keys, archived ones too. */
+  readonly regions: readonly RegionStatistics[];
   readonly difficulties: Difficulties;
 }
 
-/** What one row holds; levels and supply stand in other tables. */
-type RegionRow = Omit<RegionState, "levels" | "editable" | "ownAnswers">;
-interface LevelRow extends LevelState {
-  readonly region: string;
-  readonly level: Level;
+/** What a tick starts from, read in one transaction too. */
+export interface TickStatistics extends Statistics {
+  /** Of the newest tick; 0 before the first. The next one must be its successor, so that no two ticks start from one state. */
+  readonly lastTick: number;
+  readonly reports: readonly ClientReports[];
 }
+
+/** How many pairs of a level there are; those in a live lease are among them until their round ends. */
+export interface LevelCounts extends Polarities {
+  readonly level: Level;
+  /** Never trained on; their right answers say neither yes nor no. */
+  readonly open: number;
+  /** Trained on and not mastered, and mastered. */
+  readonly again: number;
+  readonly saturated: number;
+}
+
+/** What a batch is chosen by. */
+export interface StockStatistics extends Statistics {
+  /** The levels that have any pairs, by region. */
+  readonly counts: ReadonlyMap<string, readonly LevelCounts[]>;
+}
+
+/** What one row holds: numbers and texts. */
+type RegionRow = Omit<
+  RegionStatistics,
+  | "newFailures"
+  | "newExposures"
+  | "editable"
+  | "ownAnswers"
+  | "offered"
+  | "alarms"
+  | "levels"
+  | "rateWatch"
+  | "roundWatch"
+  | "waiting"
+> &
+  Record<"measured" | "waitingYes" | "waitingNo" | `attempted${Level}` | `refused${Level}`, number> &
+  Record<`rate_${keyof RateWatch}` | `round_${keyof RoundWatch}`, number | null>;
 interface DifficultyRow {
   readonly errorType: ErrorType;
   readonly level: Level;
   readonly difficulty: number;
 }
 
-/** A region's columns as `RegionState` names them. */
-const REGION_COLUMNS = `key, task, error_type AS errorType, language, modality, failures, exposures,
-  failure_mass AS failureMass, new_failures AS newFailures, new_exposures AS newExposures, ability_mean AS abilityMean,
-  ability_var AS abilityVar, level, cost_tokens AS costTokens, chosen_log_ratio AS chosenLogRatio, backlog, scored,
-  planned_at AS plannedAt`;
+const FRESH = { rate: readRateWatch("{}"), round: readRoundWatch("{}") } as const;
+
+/** Rows have a region's columns as `RegionStatistics` names them, its two watches and its four levels. */
+const REGION_COLUMNS = `r.key, r.task, r.error_type AS errorType, r.language, r.modality, r.failures, r.exposures,
+  r.failure_mass AS failureMass, r.new_failures AS countedFailures, r.new_exposures AS countedExposures,
+  r.ability_mean AS abilityMean, r.ability_var AS abilityVar, r.level, r.stair_level AS stairLevel,
+  r.cost_tokens AS costTokens, r.cost_micros AS costMicros, r.chosen_log_ratio AS chosenLogRatio, r.backlog, r.scored,
+  r.planned_at AS plannedAt, r.archived_at AS archivedAt, r.gap_mean AS gapMean, r.gap_square AS gapSquare,
+  ${membersOf("r.rate_watch", "rate_", FRESH.rate)}, r.round_watch <> '{}' AS measured,
+  ${membersOf("r.round_watch", "round_", FRESH.round)}, total(l.waiting_yes) AS waitingYes, total(l.waiting_no) AS waitingNo,
+  ${LEVELS.map((level) => `${ofLevel("attempted", level)}, ${ofLevel("refused", level)}`)}`;
+const REGIONS = "FROM regions r LEFT JOIN region_levels l ON l.region = r.key GROUP BY r.key ORDER BY r.key";
+const COUNTED = `json_group_array(json_array(l.level, l.waiting_open, l.waiting_yes, l.waiting_no, l.again, l.saturated))
+  FILTER (WHERE l.waiting_open + l.waiting_yes + l.waiting_no + l.again + l.saturated > 0)`;
+const DIFFICULTIES = "SELECT error_type AS errorType, level, difficulty FROM difficulties ORDER BY error_type, level";
+
+function membersOf(column: string, prefix: string, fresh: object): string {
+  return Object.keys(fresh)
+    .map((name) => `${column} ->> '${name}' AS ${prefix}${name}`)
+    .join();
+}
+
+function ofLevel(column: string, level: Level): string {
+  return `total(iif(l.level = ${level}, l.${column}, 0)) AS ${column}${level}`;
+}
 
 /** Reads every region, level and difficulty, and nothing else. */
 export async function readStatistics(db: D1Database): Promise<Statistics> {
-  const [ticks, regions, levels, difficulties] = await db.batch([
+  return toStatistics(await db.batch(statisticsQueries(db)));
+}
+
+/** The same with the reports since the last tick. @param reportCap see `reportsQuery` */
+export async function readForTick(db: D1Database, reportCap: number): Promise<TickStatistics> {
+  const [ticks, reports, ...statistics] = await db.batch([
     db.prepare("SELECT coalesce(max(id), 0) AS last FROM ticks"),
-    db.prepare(`SELECT ${REGION_COLUMNS} FROM regions ORDER BY key`),
-    db.prepare("SELECT region, level, attempted, refused FROM region_levels ORDER BY region, level"),
-    db.prepare("SELECT error_type AS errorType, level, difficulty FROM difficulties ORDER BY error_type, level"),
+    reportsQuery(db, reportCap),
+    ...statisticsQueries(db),
   ]);
-  const levelsOf = Map.groupBy(rows<LevelRow>(levels), ({ region }) => region);
   return {
     lastTick: rows<{ last: number }>(ticks)[0]?.last ?? 0,
-    regions: rows<RegionRow>(regions).map((row) => ({ ...row, levels: fourLevels(levelsOf.get(row.key) ?? []) })),
+    reports: rows<ClientReports>(reports),
+    ...toStatistics(statistics),
+  };
+}
+
+function statisticsQueries(db: D1Database): D1PreparedStatement[] {
+  return [db.prepare(`SELECT ${REGION_COLUMNS} ${REGIONS}`), db.prepare(DIFFICULTIES)];
+}
+
+function toStatistics([regions, difficulties]: readonly D1Result[]): Statistics {
+  return {
+    regions: statisticsOf(rows<RegionRow>(regions)),
     difficulties: toDifficulties(rows<DifficultyRow>(difficulties)),
+  };
+}
+
+/** The statistics with what can be taken of each level; reads each region and level once, and no pair. */
+export async function readStock(db: D1Database): Promise<StockStatistics> {
+  const [regions, difficulties] = await db.batch([
+    db.prepare(`SELECT ${REGION_COLUMNS}, ${COUNTED} AS counts ${REGIONS}`),
+    db.prepare(DIFFICULTIES),
+  ]);
+  const found = rows<RegionRow & { readonly counts: string }>(regions);
+  const counts = found.flatMap((row): [string, LevelCounts[]][] =>
+    row.counts === "[]" ? [] : [[row.key, (JSON.parse(row.counts) as CountsRow[]).map(countsOf)]],
+  );
+  return {
+    regions: statisticsOf(found),
+    difficulties: toDifficulties(rows<DifficultyRow>(difficulties)),
+    counts: new Map(counts),
+  };
+}
+
+type CountsRow = readonly [level: Level, open: number, yes: number, no: number, again: number, saturated: number];
+
+function countsOf([level, open, yes, no, again, saturated]: CountsRow): LevelCounts {
+  return { level, open, yes, no, again, saturated };
+}
+
+/** The rows as regions. Names that are the same are the same text in memory, so that comparing them reads no letters. */
+function statisticsOf(rows: readonly RegionRow[]): RegionStatistics[] {
+  const names = new Map<string, string>();
+  const one = (name: string) => {
+    const known = names.get(name);
+    if (known !== undefined) return known;
+    names.set(name, name);
+    return name;
+  };
+  return rows.map((row) => regionOf(row, one));
+}
+
+/** Member by member: there are tens of thousands, and a copy by spreading takes many times as long. */
+function regionOf(row: RegionRow, one: (name: string) => string): RegionStatistics {
+  const errorType = one(row.errorType);
+  return {
+    key: row.key,
+    task: one(row.task),
+    errorType,
+    language: one(row.language),
+    modality: one(row.modality),
+    failures: row.failures,
+    exposures: row.exposures,
+    failureMass: row.failureMass,
+    newFailures: row.countedFailures,
+    newExposures: row.countedExposures,
+    abilityMean: row.abilityMean,
+    abilityVar: row.abilityVar,
+    level: row.level,
+    stairLevel: row.stairLevel,
+    costTokens: row.costTokens,
+    costMicros: row.costMicros,
+    chosenLogRatio: row.chosenLogRatio,
+    backlog: row.backlog,
+    scored: row.scored,
+    plannedAt: row.plannedAt,
+    editable: 0,
+    ownAnswers: 0,
+    offered: levelsOf(errorType as ErrorType),
+    alarms: NO_ALARMS,
+    levels: levelStates(row),
+    countedFailures: row.countedFailures,
+    countedExposures: row.countedExposures,
+    archivedAt: row.archivedAt,
+    gapMean: row.gapMean,
+    gapSquare: row.gapSquare,
+    rateWatch: rateWatchOf(row),
+    roundWatch: row.measured ? roundWatchOf(row) : FRESH.round,
+    waiting: row.waitingYes + row.waitingNo > 0 ? { yes: row.waitingYes, no: row.waitingNo } : NONE_WAITING,
+  };
+}
+
+const NO_ALARMS: readonly Alarm[] = [];
+const NONE_WAITING: Polarities = { yes: 0, no: 0 };
+const NEVER_TRIED: LevelState = { attempted: 0, refused: 0 };
+
+function levelStates(row: RegionRow): RegionState["levels"] {
+  return [
+    levelState(row.attempted1, row.refused1),
+    levelState(row.attempted2, row.refused2),
+    levelState(row.attempted3, row.refused3),
+    levelState(row.attempted4, row.refused4),
+  ];
+}
+
+function levelState(attempted: number, refused: number): LevelState {
+  return attempted > 0 ? { attempted, refused } : NEVER_TRIED;
+}
+
+function rateWatchOf(row: RegionRow): RateWatch {
+  return {
+    failures: row.rate_failures ?? FRESH.rate.failures,
+    exposures: row.rate_exposures ?? FRESH.rate.exposures,
+    spread: row.rate_spread ?? FRESH.rate.spread,
+    rise: row.rate_rise ?? FRESH.rate.rise,
+  };
+}
+
+function roundWatchOf(row: RegionRow): RoundWatch {
+  return {
+    innovation: row.round_innovation ?? FRESH.round.innovation,
+    firstTried: row.round_firstTried ?? FRESH.round.firstTried,
+    firstRight: row.round_firstRight ?? FRESH.round.firstRight,
+    still: row.round_still ?? FRESH.round.still,
+    abilityWas: row.round_abilityWas ?? FRESH.round.abilityWas,
   };
 }
 
@@ -50,63 +258,23 @@ export async function hasNews(db: D1Database): Promise<boolean> {
   return row !== null;
 }
 
-/** Sources of one task, language and modality. */
-export interface SourceGroup {
-  readonly task: string;
-  readonly language: string;
-  readonly modality: string;
-}
-
-/** Which sources of a group are looked at. */
-export interface Window {
-  /** Those with fewer jobs than this, */
-  readonly maxJobs: number;
-  /** and of these the first so many: the fewest jobs first, then the newest. */
-  readonly limit: number;
-}
-
-/** How many sources can still be edited, by the error type of their failure. */
-export interface Supply {
-  readonly errorType: string;
-  readonly editable: number;
-  /** Those the model got wrong and whose own answer was not ordered yet. */
-  readonly ownAnswers: number;
-}
-
-/** What each group's sources in the window can give, if they have all their images: an index scan that ends with the window. */
-export async function readSupply(db: D1Database, groups: readonly SourceGroup[], window: Window): Promise<Supply[][]> {
-  if (groups.length === 0) return [];
-  const statement = db.prepare(
-    `SELECT error_type AS errorType, count(*) AS editable,
-            sum(own_answer IS NOT NULL AND (jobs = 0 OR NOT EXISTS (SELECT 1 FROM edit_jobs j
-                WHERE j.source_id = recent.id AND j.error_type = recent.error_type AND j.level = 4))) AS ownAnswers
-     FROM (${editableSources("id, error_type, own_answer, images, jobs")}) recent
-     WHERE ${imagesPresent("recent")} GROUP BY error_type ORDER BY error_type`,
-  );
-  const found = await db.batch<Supply>(
-    groups.map(({ task, language, modality }) =>
-      statement.bind(task, language, modality, window.maxJobs, window.limit),
-    ),
-  );
-  return found.map(({ results }) => results);
-}
-
-/** The window of sources to edit: ?1 task, ?2 language, ?3 modality, ?4 jobs below, ?5 limit. */
-export function editableSources(columns: string): string {
-  return `SELECT ${columns} FROM sources WHERE split = 'train' AND task = ?1 AND language = ?2 AND modality = ?3
-    AND jobs < ?4 ORDER BY jobs, created_at DESC LIMIT ?5`;
+/** What the queued edits are expected to cost: tokens and micro-units; an edit of a region without a bill costs what the others do. */
+export async function queuedCost(db: D1Database): Promise<{ tokens: number; micros: number }> {
+  const row = await db
+    .prepare(
+      `SELECT coalesce(sum(iif(r.cost_tokens > 0, r.cost_tokens, billed.tokens)), 0) AS tokens,
+              coalesce(sum(iif(r.cost_tokens > 0, r.cost_micros, billed.micros)), 0) AS micros
+       FROM (SELECT coalesce(avg(cost_tokens), 0) AS tokens, coalesce(avg(cost_micros), 0) AS micros
+             FROM regions WHERE cost_tokens > 0) billed
+       CROSS JOIN edit_jobs j ON j.state = 'queued'
+       CROSS JOIN regions r ON r.key = j.region`,
+    )
+    .first<{ tokens: number; micros: number }>();
+  return row ?? { tokens: 0, micros: 0 };
 }
 
 function rows<T>(result: D1Result | undefined): T[] {
   return (result?.results ?? []) as T[];
-}
-
-function fourLevels(found: readonly LevelRow[]): RegionState["levels"] {
-  const [first, second, third, fourth] = LEVELS.map((level): LevelState => {
-    const row = found.find((candidate) => candidate.level === level);
-    return { attempted: row?.attempted ?? 0, refused: row?.refused ?? 0 };
-  }) as [LevelState, LevelState, LevelState, LevelState];
-  return [first, second, third, fourth];
 }
 
 /** Error types whose four levels are not all known keep the starting difficulties. */

@@ -1,9 +1,9 @@
+import type { RateWatch } from "../../shared/hardness/alarms.ts";
 import { jsonChunks } from "./chunks.ts";
 import { isUniqueViolation } from "./db.ts";
-import { imagesPresent } from "./pairs.ts";
-import { editableSources, type SourceGroup, type Window } from "./statistics.ts";
+import { type ClientReports, forgetReports } from "./region-reports.ts";
 
-/** A stored tick. `inputs` and `plan` are canonical JSON, or the name of the blob that holds it. */
+/** A stored tick. `inputs` and `plan` are records as `shared/hardness` writes them, or the name of the blob that holds one. */
 export interface TickRow {
   readonly id: number;
   readonly slot: string;
@@ -11,6 +11,8 @@ export interface TickRow {
   readonly at: number;
   readonly policyVersion: number;
   readonly seed: number;
+  /** Of the inputs. */
+  readonly format: number;
   readonly inputs: string;
   readonly inputsSha256: string;
   readonly plan: string;
@@ -18,7 +20,7 @@ export interface TickRow {
   readonly jobs: number;
 }
 
-const COLUMNS = `id, slot, at, policy_version AS policyVersion, seed, inputs, inputs_sha256 AS inputsSha256, plan,
+const COLUMNS = `id, slot, at, policy_version AS policyVersion, seed, format, inputs, inputs_sha256 AS inputsSha256, plan,
   plan_sha256 AS planSha256, jobs`;
 
 export async function findTick(db: D1Database, id: number): Promise<TickRow | null> {
@@ -27,38 +29,6 @@ export async function findTick(db: D1Database, id: number): Promise<TickRow | nu
 
 export async function findTickOfSlot(db: D1Database, slot: string): Promise<TickRow | null> {
   return db.prepare(`SELECT ${COLUMNS} FROM ticks WHERE slot = ?1`).bind(slot).first<TickRow>();
-}
-
-/** A source that may be chosen for edits. */
-export interface EditableSource {
-  readonly id: string;
-  readonly errorType: string;
-  /** The deployed model answered otherwise. */
-  readonly wrong: boolean;
-  readonly polarity: "yes" | "no" | null;
-  /** Jobs ordered so far. */
-  readonly jobs: number;
-  /** What was ordered: `errorType/level`. */
-  readonly ordered: readonly string[];
-}
-
-/** The sources of a group in the window, if they have all their images. */
-export async function editableOf(
-  db: D1Database,
-  { task, language, modality }: SourceGroup,
-  window: Window,
-): Promise<EditableSource[]> {
-  const found = await db
-    .prepare(
-      `SELECT id, error_type AS errorType, own_answer IS NOT NULL AS wrong, polarity, jobs,
-              (SELECT json_group_array(j.error_type || '/' || j.level) FROM edit_jobs j WHERE j.source_id = recent.id)
-                AS ordered
-       FROM (${editableSources("id, error_type, own_answer, polarity, jobs, images")}) recent
-       WHERE ${imagesPresent("recent")}`,
-    )
-    .bind(task, language, modality, window.maxJobs, window.limit)
-    .all<Omit<EditableSource, "wrong" | "ordered"> & { readonly wrong: number; readonly ordered: string }>();
-  return found.results.map((row) => ({ ...row, wrong: row.wrong === 1, ordered: JSON.parse(row.ordered) }));
 }
 
 /** An edit to order. */
@@ -79,13 +49,18 @@ export interface RegionAfterTick {
   /** What the tick has counted; more may have come in since. */
   readonly countedFailures: number;
   readonly countedExposures: number;
-  /** Of the plan; null leaves the region's level and the time of its last plan as they are. */
+  /** Of the plan; null leaves the region's level and the time of its last plan as they are. See `updateRegions` for a higher one. */
   readonly level: number | null;
+  readonly rateWatch: RateWatch;
 }
 
 export interface NewTick extends Omit<TickRow, "jobs"> {
   readonly orders: readonly NewJob[];
   readonly regions: readonly RegionAfterTick[];
+  /** What it has counted. */
+  readonly reports: readonly ClientReports[];
+  /** Regions without a failure since then, with nothing ready, are left out of plans from now on; ms. */
+  readonly archiveBefore: number;
 }
 
 /**
@@ -105,9 +80,8 @@ export async function insertTick(db: D1Database, tick: NewTick): Promise<string[
            WHERE sources.id = ordered.source_id`,
         )
         .bind(tick.id),
-      ...jsonChunks(tick.regions).map((regions) => updateRegions(db, tick, regions)),
-      // Every client's reports count anew.
-      db.prepare("DELETE FROM region_reports"),
+      ...jsonChunks(tick.regions.map(columnsAfter)).map((regions) => updateRegions(db, tick, regions)),
+      ...forgetReports(db, tick.reports),
       db
         .prepare("UPDATE ticks SET jobs = (SELECT count(*) FROM edit_jobs WHERE tick_id = ?1) WHERE id = ?1")
         .bind(tick.id),
@@ -123,8 +97,8 @@ export async function insertTick(db: D1Database, tick: NewTick): Promise<string[
 function insertRow(db: D1Database, tick: NewTick): D1PreparedStatement {
   return db
     .prepare(
-      `INSERT INTO ticks (id, slot, at, policy_version, seed, inputs, inputs_sha256, plan, plan_sha256, jobs)
-       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)`,
+      `INSERT INTO ticks (id, slot, at, policy_version, seed, inputs, inputs_sha256, plan, plan_sha256, format, jobs)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)`,
     )
     .bind(
       tick.id,
@@ -136,6 +110,7 @@ function insertRow(db: D1Database, tick: NewTick): D1PreparedStatement {
       tick.inputsSha256,
       tick.plan,
       tick.planSha256,
+      tick.format,
     );
 }
 
@@ -151,19 +126,31 @@ function insertJobs(db: D1Database, tick: NewTick, orders: string): D1PreparedSt
     .bind(orders, tick.id, tick.at);
 }
 
+/** As `updateRegions` reads them. */
+function columnsAfter(region: RegionAfterTick) {
+  const { key, failures, exposures, failureMass, countedFailures, countedExposures, level, rateWatch } = region;
+  return [key, failures, exposures, failureMass, countedFailures, countedExposures, level, rateWatch];
+}
+
+/** When the last round ended; null before the first. */
+const LAST_ROUND_AT = "(SELECT max(finished_at) FROM rounds WHERE state = 'completed')";
+
+/**
+ * The first plan of a region says where it starts. From then on its level rises by the first tick after a round only, and plans go
+ * one step above it at most: so by one step per round, however many ticks there are between two.
+ */
 function updateRegions(db: D1Database, tick: NewTick, regions: string): D1PreparedStatement {
   return db
     .prepare(
-      `UPDATE regions SET failures = after.failures, exposures = after.exposures, failure_mass = after.failure_mass,
-              new_failures = new_failures - after.counted_failures,
-              new_exposures = new_exposures - after.counted_exposures,
-              level = coalesce(after.level, regions.level),
-              planned_at = CASE WHEN after.level IS NULL THEN planned_at ELSE ?2 END
-       FROM (SELECT value ->> 'key' AS key, value ->> 'failures' AS failures, value ->> 'exposures' AS exposures,
-                    value ->> 'failureMass' AS failure_mass, value ->> 'countedFailures' AS counted_failures,
-                    value ->> 'countedExposures' AS counted_exposures, value ->> 'level' AS level
-             FROM json_each(?1)) after
-       WHERE regions.key = after.key`,
+      `UPDATE regions SET failures = after.value ->> 1, exposures = after.value ->> 2, failure_mass = after.value ->> 3,
+              new_failures = new_failures - (after.value ->> 4), new_exposures = new_exposures - (after.value ->> 5),
+              level = iif(after.value ->> 6 < level OR planned_at IS NULL OR planned_at < ${LAST_ROUND_AT},
+                coalesce(after.value ->> 6, level), level),
+              planned_at = iif(after.value ->> 6 IS NULL, planned_at, ?2),
+              rate_watch = after.value ->> 7,
+              archived_at = iif(archived_at IS NULL AND backlog = 0 AND new_failures = 0
+                AND coalesce(last_failed_at, created_at) < ?3, ?2, archived_at)
+       FROM jsonb_each(?1) after WHERE regions.key = after.value ->> 0`,
     )
-    .bind(regions, tick.at);
+    .bind(regions, tick.at, tick.archiveBefore);
 }

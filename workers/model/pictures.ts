@@ -1,6 +1,8 @@
+import type { PicturePrompt } from "../../shared/prompts/numbered.ts";
 import type { Env } from "../env.ts";
 import { imageSizes } from "../store/images.ts";
 import { IMAGE_PREFIX } from "../store/removals.ts";
+import type { ChatRequest } from "./chat.ts";
 
 /**
  * Bytes of all pictures of one question. In base64, in JSON and as a request's body they take four times as much memory, for
@@ -27,6 +29,18 @@ export async function picturesOf(env: Pick<Env, "DB" | "BLOBS">, hashes: readonl
     urls.push(`data:${image.mediaType};base64,${base64(new Uint8Array(await object.arrayBuffer()))}`);
   }
   return { urls };
+}
+
+/** A prompt with its pictures, numbered in their order. */
+export function messagesOf({ system, user }: PicturePrompt, urls: readonly string[]): ChatRequest["messages"] {
+  const pictures = urls.flatMap((url, index) => [
+    { type: "text" as const, text: `Picture ${index + 1}:` },
+    { type: "image_url" as const, image_url: { url } },
+  ]);
+  return [
+    { role: "system", content: system },
+    { role: "user", content: [{ type: "text", text: user }, ...pictures] },
+  ];
 }
 
 function base64(bytes: Uint8Array): string {
