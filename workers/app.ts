@@ -7,6 +7,7 @@ import { mountHealth } from "./http/health.ts";
 import { requestLog } from "./http/log.ts";
 import { mountIngest, mountReview } from "./ingest/routes.ts";
 import { mountOperator } from "./operator/routes.ts";
+import { mountPairs } from "./pairs/routes.ts";
 import { mountRetention } from "./retention/routes.ts";
 import { mountScheduler } from "./scheduler/routes.ts";
 import { mountTraining } from "./training/routes.ts";
@@ -21,6 +22,7 @@ export function buildApp(): Hono<AppEnv> {
   mountIngest(app);
   mountReview(app);
   mountScheduler(app);
+  mountPairs(app);
   mountTraining(app);
   mountOperator(app);
   mountRetention(app);

@@ -1,33 +1,25 @@
-import { policyDocument, type TrainingPolicy } from "../../shared/contracts/policy.ts";
-import type { ClaimedRound } from "../../shared/contracts/training.ts";
+import type { z } from "zod";
+import { policyDocument } from "../../shared/contracts/policy.ts";
+import type { ClaimedRound, claimRequest } from "../../shared/contracts/training.ts";
+import { roundDue } from "../../shared/hardness/trigger.ts";
 import type { Env } from "../env.ts";
 import { demand } from "../http/auth.ts";
 import type { Actor } from "../http/context.ts";
 import { sha256Hex } from "../http/hash.ts";
 import { expireLeases, liveLeaseOf, takeOver } from "../store/leases.ts";
-import {
-  backlogs,
-  type QueueHead,
-  type ReadyPair,
-  type RegionBacklog,
-  readyPairs,
-  readySources,
-  unfitSources,
-} from "../store/pairs.ts";
 import { currentPolicy } from "../store/policy.ts";
-import { insertRound } from "../store/rounds.ts";
-import { type BatchLimits, chooseBatch, regionCap } from "./batch.ts";
+import { insertRound, roundsNow } from "../store/rounds.ts";
+import { oldestSentinels, type Sentinel, sentinelLines } from "../store/sentinels.ts";
+import { type Choice, chooseBatch, readSupply, type Supply } from "./batch.ts";
 
 /** Tries before a claim gives way to the other trainers that took its pairs each time. */
-const CLAIM_ATTEMPTS = 8;
-/** Pairs that one round can hold, whatever the policy says: what a Worker can sort in memory. */
-const BATCH_PAIRS = 20_000;
-/** Ready pairs looked at for each pair of a region's share, so that caps and balance leave a choice. */
-const HEAD_FACTOR = 1.5;
-const HEAD_FLOOR_PAIRS = 8;
-/** How much more is looked at when caps, balance or other trainers' leases left less than this share of a batch. */
-const HEAD_GROWTH = 4;
-const FULL_SHARE = 0.9;
+const CLAIM_ATTEMPTS = 12;
+/** Before the next try a claim pauses, at random and longer each time, or all those that came at once would meet again. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1_000;
+/** Digits of a predicted accuracy. */
+const PREDICTED_DIGITS = 4;
+type ClaimRequest = z.output<typeof claimRequest>;
 
 export type Claim =
   | { readonly round: ClaimedRound }
@@ -35,15 +27,22 @@ export type Claim =
   | { readonly round: null; readonly reason: string };
 
 /**
- * Gives the trainer its unfinished round back, or leases it a new one. No pair is ever in two live leases.
+ * Gives the trainer its unfinished round back, or leases it a new one if it is time for one. No pair is ever in two live leases.
  * @throws {ApiError} `forbidden`
  */
-export async function claimRound(env: Pick<Env, "DB">, actor: Actor, trainer: string, now: number): Promise<Claim> {
+export async function claimRound(
+  env: Pick<Env, "DB">,
+  actor: Actor,
+  request: ClaimRequest,
+  now: number,
+): Promise<Claim> {
   demand(actor, "train");
   await expireLeases(env.DB, now);
   for (let attempt = 1; attempt <= CLAIM_ATTEMPTS; attempt++) {
-    const claim = (await resume(env.DB, trainer, now)) ?? (await claimNew(env.DB, trainer, now));
+    const claim = (await resume(env.DB, request.trainer, now)) ?? (await claimNew(env.DB, request, now));
     if (claim !== "taken") return claim;
+    const pauseMs = Math.random() * Math.min(FIRST_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
+    await new Promise((resume) => setTimeout(resume, pauseMs));
   }
   return { round: null, reason: "Other trainers took the pairs while this one was choosing. Claim again." };
 }
@@ -68,27 +67,29 @@ async function resume(db: D1Database, trainer: string, now: number): Promise<Cla
   };
 }
 
-async function claimNew(db: D1Database, trainer: string, now: number): Promise<Claim | "taken"> {
+async function claimNew(db: D1Database, request: ClaimRequest, now: number): Promise<Claim | "taken"> {
   const policy = await currentPolicy(db);
   const { training, gate } = policy.document;
-  const choice = await choosePairs(db, training);
-  const { pairs } = choice;
-  if (pairs.length < training.minPairs) return { round: null, reason: tooFew(choice, training.minPairs) };
+  const [supply, { lastRoundAt, leased }] = await Promise.all([readSupply(db, policy.document), roundsNow(db, now)]);
+  const ready = Math.max(0, supply.fresh - leased);
+  const chance = { ready, lastRoundAt, now, fixes: supply.fixes, demand: request.demand };
+  const due = roundDue(chance, policy.document);
+  if (!due.start) return { round: null, reason: due.reason };
+  const least = request.demand ? 1 : training.minPairs;
+  const choice = await chooseBatch(db, supply.stocks, policy.document, least);
+  if (choice.train.pairs.length < least) return { round: null, reason: tooFew(choice, least, ready) };
 
-  const pairIds = pairs.map(({ id }) => id).sort();
-  const batchSha256 = sha256Hex(pairIds.join("\n"));
+  const sentinels = await oldestSentinels(db, choice.sentinels);
+  const batch = batchOf(choice, sentinels, supply);
   const ttlMs = training.leaseTtlMs;
-  const round = {
-    id: crypto.randomUUID(),
-    leaseId: crypto.randomUUID(),
-    trainer,
+  const round = { id: crypto.randomUUID(), leaseId: crypto.randomUUID(), expiresAt: now + ttlMs };
+  const claimed = await insertRound(db, {
+    ...round,
+    ...batch,
+    trainer: request.trainer,
     policyVersion: policy.version,
-    pairIds,
-    batchSha256,
     now,
-    expiresAt: now + ttlMs,
-  };
-  const claimed = await insertRound(db, round);
+  });
   if (!claimed) return "taken";
   return {
     round: {
@@ -96,62 +97,53 @@ async function claimNew(db: D1Database, trainer: string, now: number): Promise<C
       resumed: false,
       lease: { id: round.leaseId, fence: 1, expiresAt: round.expiresAt, ttlMs },
       reference: claimed.reference,
-      batch: { pairs: pairIds.length, sha256: batchSha256 },
+      batch: { pairs: batch.lines, sha256: batch.batchSha256 },
       policy: { version: policy.version, training, gate },
     },
   };
 }
 
-interface Choice {
-  readonly pairs: readonly ReadyPair[];
-  /** All that are ready, or leased and not trained on yet. */
-  readonly waiting: number;
-}
-
-/** The best batch there is now. Looks at the heads of the regions' queues, and further only if these give too little. */
-async function choosePairs(db: D1Database, training: TrainingPolicy): Promise<Choice> {
-  const limits: BatchLimits = {
-    maxPairs: Math.min(training.maxPairs, BATCH_PAIRS),
-    regionCapShare: training.regionCapShare,
+/** The batch as it is stored. Its digest is that of the sorted ids of its lines, trained on or scored. */
+function batchOf(choice: Choice, sentinels: readonly Sentinel[], { predicted }: Supply) {
+  const train = choice.train.pairs;
+  const { score, passed } = choice;
+  const ids = [...train, ...score].map(({ id }) => id);
+  const lines = [...ids, ...sentinels.flatMap(({ id }) => sentinelLines(id))].sort();
+  const regions = new Set([...train, ...score, ...sentinels].map(({ region }) => region));
+  return {
+    train,
+    score,
+    passed,
+    sentinels: sentinels.map(({ id }) => id),
+    lines: lines.length,
+    batchSha256: sha256Hex(lines.join("\n")),
+    predicted: JSON.stringify(
+      Object.fromEntries([...regions].sort().map((key) => [key, predicted.get(key)?.map(rounded)])),
+    ),
   };
-  const regions = await backlogs(db);
-  const waiting = sum(regions);
-  if (waiting < training.minPairs) return { pairs: [], waiting };
-  for (let factor = HEAD_FACTOR; ; factor *= HEAD_GROWTH) {
-    const heads = regions.map(({ region, backlog }) => {
-      const share = (limits.maxPairs * backlog) / Math.max(waiting, limits.maxPairs);
-      const most = Math.min(backlog, regionCap(limits));
-      return { region, limit: Math.min(Math.ceil(share * factor) + HEAD_FLOOR_PAIRS, most), most };
-    });
-    const pairs = await chooseFrom(db, heads, regions, limits, training.maxTrainings);
-    const full = pairs.length >= FULL_SHARE * limits.maxPairs;
-    if (full || heads.every(({ limit, most }) => limit === most)) return { pairs, waiting };
-  }
 }
 
-async function chooseFrom(
-  db: D1Database,
-  heads: readonly QueueHead[],
-  regions: readonly RegionBacklog[],
-  limits: BatchLimits,
-  maxTrainings: number,
-): Promise<ReadyPair[]> {
-  const sources = await readySources(db, heads, maxTrainings);
-  let ready = await readyPairs(db, sources, maxTrainings);
-  for (;;) {
-    const pairs = chooseBatch(ready, regions, limits);
-    const unfit = new Set(await unfitSources(db, [...new Set(pairs.map(({ sourceId }) => sourceId))]));
-    if (unfit.size === 0) return pairs;
-    ready = ready.filter(({ sourceId }) => !unfit.has(sourceId));
-  }
+/** To what matters of a prediction: one value holds those of as many regions as a batch has pairs. */
+function rounded(predicted: number): number {
+  return Number(predicted.toFixed(PREDICTED_DIGITS));
 }
 
-function sum(regions: readonly RegionBacklog[]): number {
-  return regions.reduce((total, { backlog }) => total + backlog, 0);
+/** What kept a batch too small, with the numbers. */
+function tooFew({ train: { pairs, leftOut, blindness } }: Choice, least: number, ready: number): string {
+  const kept = `A round needs ${least} pairs; of ${ready} that are ready, quotas and caps leave ${pairs.length}`;
+  const reasons = [
+    [
+      leftOut.telling,
+      `give their answer away without the image (what stays is told apart in ${percent(blindness.accuracy)})`,
+    ],
+    [leftOut.duplicate, "say the same as another"],
+    [leftOut.capped, "show an image or begin like a question that the batch has often enough"],
+    [leftOut.unbalanced, "have too few answers of the other kind, yes or no, beside them"],
+  ] as const;
+  const said = reasons.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}`] : []));
+  return said.length === 0 ? `${kept}.` : `${kept}: ${said.join("; ")}.`;
 }
 
-function tooFew({ pairs, waiting }: Choice, minPairs: number): string {
-  if (waiting < minPairs) return `A round needs ${minPairs} pairs, ${waiting} are waiting.`;
-  const limits = "other rounds, the caps and the balance of yes and no";
-  return `A round needs ${minPairs} pairs; of ${waiting} that are waiting, ${limits} leave ${pairs.length}.`;
+function percent(share: number): string {
+  return `${Math.round(100 * share)} % of pairs`;
 }

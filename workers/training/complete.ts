@@ -1,18 +1,25 @@
 import type { z } from "zod";
 import { policyDocument } from "../../shared/contracts/policy.ts";
-import type { completeResponse } from "../../shared/contracts/training.ts";
+import type { completeResponse, GateResult } from "../../shared/contracts/training.ts";
+import { BASE_CHANGE_DRIFT, ROUND_DRIFT } from "../../shared/hardness/ability.ts";
 import { canonicalJson } from "../../shared/hardness/canonical.ts";
 import type { Env } from "../env.ts";
 import { demand } from "../http/auth.ts";
 import { type Actor, actorName } from "../http/context.ts";
 import { ApiError } from "../http/errors.ts";
 import { sha256Hex } from "../http/hash.ts";
+import { logEvent } from "../http/log.ts";
 import { findAdapter, type Pointers, readPointers } from "../store/adapters.ts";
+import type { AuditEntry } from "../store/audit.ts";
 import { insertCompletion, type RoundToComplete, roundToComplete } from "../store/completions.ts";
 import type { Holder } from "../store/leases.ts";
+import { roundReports } from "../store/reports.ts";
+import { readStatistics } from "../store/statistics.ts";
+import { fatesOf } from "./fates.ts";
 import { late } from "./holder.ts";
 import { learn } from "./learn.ts";
 import { type Completion, problemsOfCompletion, turnedDown } from "./promotion.ts";
+import { checkSentinels } from "./sentinels.ts";
 
 /** Tries before a completion gives way to others that changed the champion or the statistics each time. */
 const COMPLETE_ATTEMPTS = 5;
@@ -21,7 +28,7 @@ type Completed = z.infer<typeof completeResponse>;
 
 /**
  * Ends a round: stores its verdict, sends its pairs where they belong, learns from its reports, and makes its adapter the
- * champion if the gate said so. The same request again gets the same answer and changes nothing.
+ * champion if the gate said so and the sentinels bear it out. The same request again gets the same answer and changes nothing.
  * @throws {ApiError} `conflict` for a late holder or another request after the round was completed; `unprocessable` when the
  *   numbers do not allow the verdict
  */
@@ -58,12 +65,13 @@ function verdictBefore(round: RoundToComplete, { completionSha256 }: Ending): Co
   return round.ours && round.completionSha256 === completionSha256 ? round.verdict : null;
 }
 
-/** The verdict that was stored; null when the champion or the statistics moved between reading and writing. */
+/** The verdict that was stored; null when the reports, the champion or the statistics moved between reading and writing. */
 async function tryComplete(
   db: D1Database,
   round: RoundToComplete,
-  { actor, holder, request, completionSha256, now }: Ending,
+  ending: Ending,
 ): Promise<Completed["verdict"] | null> {
+  const { holder, request, completionSha256, now } = ending;
   const policy = policyDocument.parse(JSON.parse(round.policy));
   const { adapter } = request;
   const problems = problemsOfCompletion(request, {
@@ -75,25 +83,61 @@ async function tryComplete(
   });
   if (problems.length > 0) throw new ApiError("unprocessable", "The round cannot end like this.", problems);
 
-  const pointers = await readPointers(db);
-  const moved = request.gate.verdict === "promoted" && pointers.champion !== round.reference;
-  const gate = moved ? turnedDown(request.gate, pointers.champion) : request.gate;
+  const [pointers, reports, statistics] = await Promise.all([
+    readPointers(db),
+    roundReports(db, holder.roundId),
+    readStatistics(db),
+  ]);
+  const check = checkSentinels(reports.sentinels, policy.alarms);
+  const gate = gateAfter(request.gate, [
+    ...(pointers.champion === round.reference ? [] : [championMoved(pointers.champion)]),
+    ...(check.problem === null ? [] : [check.problem]),
+  ]);
   const { verdict } = gate;
+  // Scores of a trainer whose scoring is broken teach nothing.
+  const scored = check.broken ? [] : reports.scored;
+  const { lesson, outlook } = learn(statistics, scored, policy, driftOf(round, request));
   const done = await insertCompletion(db, holder, now, {
     verdict,
     adapter,
     manifest: adapter === null ? null : JSON.stringify(request.manifest),
     gate: JSON.stringify(gate),
-    metrics: JSON.stringify(request.metrics),
+    metrics: JSON.stringify({ ...request.metrics, ...check.metrics }),
     completionSha256,
-    lesson: await learn(db, holder.roundId),
+    read: { completed: round.completed, told: reports.told },
+    lesson,
+    fates: fatesOf(scored, { verdict, reference: round.reference, adapter }, outlook, policy),
     pointers,
-    audit: verdict === "promoted" ? promotionEntry(actor, holder, adapter, pointers, now) : null,
+    audits: [
+      ...(verdict === "promoted" ? [promotionEntry(ending, pointers)] : []),
+      ...(check.broken ? [sentinelEntry(ending, check.metrics)] : []),
+    ],
   });
+  if (done && check.broken) logEvent("sentinels-failed", { round: holder.roundId, ...check.metrics });
   return done ? verdict : null;
 }
 
-function promotionEntry(actor: Actor, holder: Holder, adapter: string | null, pointers: Pointers, at: number) {
-  const details = { round: holder.roundId, previous: pointers.champion };
-  return { actor: actorName(actor), action: "adapter.promoted", subject: adapter ?? "base", details, at };
+/** A change of the base model makes every belief less sure. A round without an adapter does not tell which one it trained. */
+function driftOf({ lastBase }: RoundToComplete, { manifest }: Completion): number {
+  const isAnother = lastBase !== null && manifest !== null && manifest.base.sha256 !== lastBase;
+  return isAnother ? BASE_CHANGE_DRIFT : ROUND_DRIFT;
+}
+
+/** What the server says of a candidate that the gate would promote. */
+function gateAfter(gate: GateResult, reasons: readonly string[]): GateResult {
+  if (gate.verdict !== "promoted") return gate;
+  return reasons.reduceRight(turnedDown, gate);
+}
+
+function championMoved(champion: string | null): string {
+  return `the champion became ${champion ?? "the base model"} while this round trained on another reference.`;
+}
+
+function promotionEntry({ actor, holder, request, now }: Ending, { champion }: Pointers): AuditEntry {
+  const details = { round: holder.roundId, previous: champion };
+  return { actor: actorName(actor), action: "adapter.promoted", subject: request.adapter ?? "base", details, at: now };
+}
+
+function sentinelEntry({ actor, holder, now }: Ending, details: AuditEntry["details"]): AuditEntry {
+  return { actor: actorName(actor), action: "round.sentinels-failed", subject: holder.roundId, details, at: now };
 }

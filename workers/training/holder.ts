@@ -9,11 +9,15 @@ export function late(): ApiError {
 }
 
 /**
- * The round's policy and age, for its holder.
+ * The round's policy, age and predictions, for its holder.
  * @throws {ApiError} `conflict` for a late holder
  */
 export async function requireHeld(db: D1Database, holder: Holder, now: number) {
   const round = await heldRound(db, holder, now);
   if (!round) throw late();
-  return { createdAt: round.createdAt, policy: policyDocument.parse(JSON.parse(round.policy)) };
+  return {
+    createdAt: round.createdAt,
+    policy: policyDocument.parse(JSON.parse(round.policy)),
+    predicted: JSON.parse(round.predicted) as Readonly<Record<string, readonly number[]>>,
+  };
 }

@@ -1,19 +1,32 @@
+import type { PolicyDocument } from "../../shared/contracts/policy.ts";
+import { levelsOf } from "../../shared/edits/index.ts";
 import { type Difficulties, START_DIFFICULTY } from "../../shared/hardness/state.ts";
 import { afterRound } from "../../shared/hardness/statistics.ts";
 import { type ErrorType, LEVELS } from "../../shared/taxonomy/taxonomy.ts";
-import { type Lesson, roundScores } from "../store/completions.ts";
-import { readStatistics } from "../store/statistics.ts";
+import type { Lesson } from "../store/completions.ts";
+import type { ScoredPair } from "../store/reports.ts";
+import type { Statistics } from "../store/statistics.ts";
+import type { Outlook } from "./fates.ts";
 
-/** What the round's reports teach about regions and difficulties. Reads the round's reports and the statistics. */
-export async function learn(db: D1Database, roundId: string): Promise<Lesson> {
-  const [scores, { regions, difficulties }] = await Promise.all([roundScores(db, roundId), readStatistics(db)]);
-  const after = afterRound(regions, difficulties, scores);
+/**
+ * What a round's scores teach about regions and difficulties, and how these stand then.
+ * @param drift see `afterRound`
+ */
+export function learn(
+  { regions, difficulties }: Pick<Statistics, "regions" | "difficulties">,
+  scored: readonly ScoredPair[],
+  policy: PolicyDocument,
+  drift?: number,
+): { readonly lesson: Lesson; readonly outlook: Outlook } {
+  const offering = regions.map((region) => ({ ...region, offered: levelsOf(region.errorType as ErrorType) }));
+  const after = afterRound(offering, difficulties, scored, policy, drift);
   const before = new Map(regions.map((region) => [region.key, region]));
-  return {
-    regions: after.regions.map(({ levels: _, scored, ...region }) => {
-      const scoredBefore = before.get(region.key)?.scored ?? 0;
-      return { ...region, scoredBefore, scored: scored - scoredBefore };
-    }),
+  const lesson = {
+    regions: after.regions.map(({ levels: _, roundWatch, scored: measured, ...region }) => ({
+      ...region,
+      roundWatch: JSON.stringify(roundWatch),
+      scored: measured - (before.get(region.key)?.scored ?? 0),
+    })),
     faded: after.regions.flatMap(({ key, levels }) =>
       LEVELS.flatMap((level, index) => {
         const [was, is] = [before.get(key)?.levels[index], levels[index]];
@@ -23,6 +36,13 @@ export async function learn(db: D1Database, roundId: string): Promise<Lesson> {
     ),
     difficulties: movesOf(difficulties, after.difficulties),
   };
+  const known = after.regions.flatMap((region) => {
+    const was = before.get(region.key);
+    if (!was) return [];
+    const { task, errorType, failures, exposures } = was;
+    return [{ ...region, task, errorType, failures, exposures }];
+  });
+  return { lesson, outlook: { regions: known, difficulties: after.difficulties } };
 }
 
 function movesOf(before: Difficulties, after: Difficulties): Lesson["difficulties"] {

@@ -5,10 +5,13 @@ import { demand } from "../http/auth.ts";
 import type { Actor } from "../http/context.ts";
 import { ApiError } from "../http/errors.ts";
 import type { Holder } from "../store/leases.ts";
-import { type BatchPair, batchPage } from "../store/pairs.ts";
+import { type BatchLine, batchPage } from "../store/pairs.ts";
 import { type GateSource, gateCandidates, gateSources } from "../store/rounds.ts";
 import { byTaskInTurn } from "./gate-order.ts";
 import { requireHeld } from "./holder.ts";
+
+/** What is predicted of a region that was not there when the round was claimed. */
+const UNKNOWN_ACCURACY = 0.5;
 
 /** One page of lines; `next` is the `after` of the page behind it, null on the last. */
 export interface Page<Line> {
@@ -24,7 +27,8 @@ export interface PageRequest {
 }
 
 /**
- * A page of the round's batch, by pair id.
+ * A page of the round's batch, by id. What is predicted of its lines stands since the claim, so that a round that is gone on with
+ * sees the same.
  * @throws {ApiError} `conflict` for a late holder
  */
 export async function pairsPage(
@@ -35,9 +39,11 @@ export async function pairsPage(
   now: number,
 ): Promise<Page<PairLine>> {
   demand(actor, "train");
-  await requireHeld(env.DB, holder, now);
+  const { predicted } = await requireHeld(env.DB, holder, now);
   const rows = await batchPage(env.DB, holder, { now, after: request.after, limit: request.limit + 1 });
-  const lines = rows.slice(0, request.limit).flatMap(toPairLine);
+  const lines = rows
+    .slice(0, request.limit)
+    .flatMap((row) => toPairLine(row, predicted[row.region]?.[row.level - 1] ?? UNKNOWN_ACCURACY));
   return { lines, next: rows.length > lines.length ? (lines.at(-1)?.id ?? null) : null };
 }
 
@@ -73,9 +79,9 @@ export function ndjson<Line>({ lines, next }: Page<Line>): Response {
   return new Response(lines.map((line) => `${JSON.stringify(line)}\n`).join(""), { headers });
 }
 
-function toPairLine({ sourceId, conversation, ...line }: BatchPair): PairLine[] {
+function toPairLine({ sourceId, conversation, ...line }: BatchLine, predicted: number): PairLine[] {
   if (conversation === null) return [];
-  return [pairLine.parse({ ...line, group: sourceId, conversation: JSON.parse(conversation) })];
+  return [pairLine.parse({ ...line, group: sourceId, conversation: JSON.parse(conversation), predicted })];
 }
 
 function toGateLine({ errorType, language, modality, conversation, ...line }: GateSource): GateLine[] {

@@ -70,9 +70,8 @@ function gateProblems({ gate }: Completion, round: RoundFacts): FieldProblem[] {
   ];
 }
 
-/** The verdict on an adapter that won against a champion that is none any more. */
-export function turnedDown(gate: GateResult, champion: string | null): GateResult {
-  const name = champion ?? "the base model";
-  const reason = `Promotion was turned down: the champion became ${name} while this round trained on another reference.`;
-  return { ...gate, verdict: "rejected", reasons: [reason, ...gate.reasons].slice(0, MAX_REASONS) };
+/** The verdict on an adapter that won, and is not promoted all the same. */
+export function turnedDown(gate: GateResult, sentence: string): GateResult {
+  const reasons = [`Promotion was turned down: ${sentence}`, ...gate.reasons].slice(0, MAX_REASONS);
+  return { ...gate, verdict: "rejected", reasons };
 }

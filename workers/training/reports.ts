@@ -9,7 +9,7 @@ import type { Env } from "../env.ts";
 import { demand } from "../http/auth.ts";
 import type { Actor } from "../http/context.ts";
 import { type Holder, heartbeat, release } from "../store/leases.ts";
-import { insertReports } from "../store/rounds.ts";
+import { insertReports } from "../store/reports.ts";
 import { late, requireHeld } from "./holder.ts";
 
 /**
@@ -32,8 +32,8 @@ export async function beat(
 }
 
 /**
- * Stores a chunk of reports. A pair that was reported already keeps its first report; one that was erased since the round began
- * is passed over.
+ * Stores a chunk of reports. A line that was reported already keeps its first report; one whose pair was erased since the round
+ * began is passed over.
  * @throws {ApiError} `conflict` for a late holder
  */
 export async function storeReports(
@@ -44,7 +44,7 @@ export async function storeReports(
   now: number,
 ): Promise<z.infer<typeof reportsResponse>> {
   demand(actor, "train");
-  const { held, stored, unknown, erased } = await insertReports(env.DB, holder, now, JSON.stringify(reports));
+  const { held, stored, unknown, erased } = await insertReports(env.DB, holder, now, reports);
   if (!held) throw late();
   const strangers = new Set([...unknown, ...erased]);
   const known = reports.filter(({ pairId }) => !strangers.has(pairId)).length;

@@ -18,7 +18,7 @@ export function mountTraining(app: Hono<AppEnv>): void {
 
 function mountRounds(app: Hono<AppEnv>): void {
   mount(app, OPERATIONS.claimRound, async (c, { body }) => {
-    const claim = await claimRound(c.env, c.get("actor"), body.trainer, Date.now());
+    const claim = await claimRound(c.env, c.get("actor"), body, Date.now());
     c.get("log").pairs = claim.round?.batch.pairs ?? 0;
     return claim;
   });
