@@ -18,7 +18,7 @@ const CRON_PERIOD_MS = 5 * 60_000;
 const GATEWAY_REPORT_CAP = 1_000_000;
 /** Held-out questions per task. */
 const HELD_OUT_PER_TASK = { scenes: 300, nlvr: 1_200 } as const;
-/** Taken over from the environment: the model that edits instead of the built-in editor, and the one that gives right answers. */
+/** Taken over from the environment: the model that edits instead of the built-in editor, the one that gives right answers, the one that checks doubted pairs. */
 const MODEL_SETTINGS = [
   "EDITOR_BASE_URL",
   "EDITOR_MODEL",
@@ -26,6 +26,9 @@ const MODEL_SETTINGS = [
   "TEACHER_BASE_URL",
   "TEACHER_MODEL",
   "TEACHER_API_KEY",
+  "JUDGE_BASE_URL",
+  "JUDGE_MODEL",
+  "JUDGE_API_KEY",
 ] as const;
 const EXIT = { ok: 0, notBetter: 1, usage: 2 } as const;
 
@@ -55,6 +58,8 @@ async function main(): Promise<number> {
     process.once("SIGTERM", resolve);
   });
   try {
+    state.url = edge.url;
+    saveState(options.state, state);
     say(`edge      ${edge.url} in workerd, ${edge.migrated.length} migrations applied`);
     const running = run(options, state, edge);
     running.catch(() => {}); // when it is stopped, what it was doing fails

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type Assignment, parseAssignment } from "../policy-edit.ts";
 import { UsageError } from "../usage-error.ts";
 
 export const HELP = `npm start -- [options]
@@ -34,7 +35,7 @@ export interface Options {
   readonly port: number;
   readonly state: string;
   /** Dotted policy paths with their new values. */
-  readonly policy: readonly (readonly [path: string, value: unknown])[];
+  readonly policy: readonly Assignment[];
   readonly json: boolean;
   readonly help: boolean;
 }
@@ -45,17 +46,6 @@ function whole(name: string, text: string, low: number, high: number): number {
     throw new UsageError(`--${name} must be a whole number from ${low} to ${high}, not ${JSON.stringify(text)}`);
   }
   return value;
-}
-
-function change(text: string): readonly [string, unknown] {
-  const at = text.indexOf("=");
-  if (at < 1) throw new UsageError(`--policy takes KEY=VALUE, not ${JSON.stringify(text)}`);
-  const value = text.slice(at + 1);
-  try {
-    return [text.slice(0, at), JSON.parse(value)];
-  } catch {
-    return [text.slice(0, at), value];
-  }
 }
 
 /** @throws {UsageError} naming the option and what is wrong with it */
@@ -78,7 +68,7 @@ export function parseOptions(argv: readonly string[], cwd: string): Options {
     images: values.images === undefined ? IMAGES_PER_ROUND[world] : whole("images", values.images, 1, 100_000),
     port: whole("port", values.port, 0, 65_535),
     state: resolve(cwd, values.state),
-    policy: values.policy.map(change),
+    policy: values.policy.map(parseAssignment),
     json: values.json,
     help: values.help,
   };

@@ -32,8 +32,11 @@ export interface Served {
 export interface Trained {
   readonly round: string;
   readonly resumed: boolean;
+  /** Trained on. */
   readonly pairs: number;
   readonly groups: number;
+  /** Lines of the batch that were only scored: sentinels, their twins, and mastered pairs. */
+  readonly scored: number;
   readonly refused: number;
   readonly rewardAccuracyBefore: number;
   readonly rewardAccuracyAfter: number;

@@ -43,6 +43,7 @@ export function roundTable(record: RoundRecord): string {
   );
   if (trained) {
     wide("pairs trained / groups", `${trained.pairs} / ${trained.groups}`);
+    wide("only scored", String(trained.scored));
     table.push(["reward accuracy", rate(trained.rewardAccuracyBefore), rate(trained.rewardAccuracyAfter)]);
     table.push(["margin (nats)", trained.marginBefore.toFixed(2), trained.marginAfter.toFixed(2)]);
     wide("chosen log-ratio (nats)", trained.chosenLogRatio.toFixed(2));

@@ -12,6 +12,8 @@ export interface LoopState {
   readonly adminKey: string;
   /** Of browser tokens and image links. */
   readonly signingSecret: string;
+  /** Where the edge was last served, for the command line. */
+  url: string | null;
   /** Made by the edge on the first run. */
   keys: { readonly ingest: string; readonly train: string } | null;
   rounds: RoundRecord[];
@@ -39,7 +41,7 @@ export function openState(options: Options): LoopState {
   if (!existsSync(path)) {
     const adminKey = `nm_${randomSecret()}`;
     const { world, seed } = options;
-    return { world, seed, adminKey, signingSecret: randomSecret(), keys: null, rounds: [] };
+    return { world, seed, adminKey, signingSecret: randomSecret(), url: null, keys: null, rounds: [] };
   }
   const state = read(path);
   if (state.world !== options.world || state.seed !== options.seed) {

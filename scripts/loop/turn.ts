@@ -83,7 +83,7 @@ export async function waitForEdits(api: OperatorApi, tickId: number) {
   }
 }
 
-/** Runs `python -m nearmiss round` as a scheduled job would. */
+/** Runs `python -m nearmiss round` at once: each round of the loop is asked for, however few pairs are ready. */
 export async function runTrainer(
   options: TrainerOptions,
   say: (line: string) => void,
@@ -103,6 +103,7 @@ export async function runTrainer(
       join(options.state, "trainer"),
       "--seed",
       String(options.seed),
+      "--now",
       "--json",
     ],
   });

@@ -1,16 +1,33 @@
 import type { z } from "zod";
-import type { policyResponse, setPolicyRequest } from "../../shared/contracts/operator.ts";
+import type {
+  policyDiffQuery,
+  policyDiffResponse,
+  policyFields as policyFieldsResponse,
+  policyHistoryQuery,
+  policyHistoryResponse,
+  policyResponse,
+  rollbackPolicyRequest,
+  setPolicyRequest,
+} from "../../shared/contracts/operator.ts";
+import { changesBetween } from "../../shared/policy/changes.ts";
+import { policyFields } from "../../shared/policy/fields.ts";
 import type { Env } from "../env.ts";
 import { demand } from "../http/auth.ts";
 import { type Actor, actorName } from "../http/context.ts";
 import { ApiError } from "../http/errors.ts";
-import { appendPolicy, currentPolicy } from "../store/policy.ts";
+import { appendPolicy, currentPolicy, findPolicy, policiesBelow, type StoredPolicy } from "../store/policy.ts";
 
 type Policy = z.infer<typeof policyResponse>;
 
 export async function getPolicy(env: Pick<Env, "DB">, actor: Actor): Promise<Policy> {
   demand(actor, "operate");
   return currentPolicy(env.DB);
+}
+
+/** Every field of the policy with what an operator has to know to set it. */
+export async function getPolicyFields(actor: Actor): Promise<z.infer<typeof policyFieldsResponse>> {
+  demand(actor, "operate");
+  return { fields: policyFields().map((field) => ({ ...field, schema: { ...field.schema } })) };
 }
 
 /**
@@ -20,29 +37,80 @@ export async function getPolicy(env: Pick<Env, "DB">, actor: Actor): Promise<Pol
 export async function setPolicy(
   env: Pick<Env, "DB">,
   actor: Actor,
-  request: z.output<typeof setPolicyRequest>,
+  { version, document, reason }: z.output<typeof setPolicyRequest>,
   nowMs: number,
 ): Promise<Policy> {
   demand(actor, "operate");
-  const current = await currentPolicy(env.DB);
-  if (current.version !== request.version) throw staleVersion(request.version);
-  const author = actorName(actor);
-  const next: Policy = {
-    version: current.version + 1,
-    document: request.document,
-    createdAt: nowMs,
-    author,
-    reason: request.reason,
-  };
-  const appended = await appendPolicy(env.DB, next, {
-    actor: author,
-    action: "policy.set",
-    subject: String(next.version),
-    details: { from: current.version, reason: request.reason },
-    at: nowMs,
+  await requireNewest(env.DB, version);
+  const next = { version: version + 1, document, createdAt: nowMs, author: actorName(actor), reason };
+  return append(env.DB, next, "policy.set", { from: version, reason });
+}
+
+/**
+ * Makes the document of an earlier version the next version: nothing is forgotten, and a rollback can itself be rolled back.
+ * @throws {ApiError} `conflict` when `version` is not the newest any more; `not_found` when there never was a version `to`;
+ *   `unprocessable` when `to` is the newest one itself
+ */
+export async function rollbackPolicy(
+  env: Pick<Env, "DB">,
+  actor: Actor,
+  { version, to, reason }: z.output<typeof rollbackPolicyRequest>,
+  nowMs: number,
+): Promise<Policy> {
+  demand(actor, "operate");
+  await requireNewest(env.DB, version);
+  if (to === version) throw new ApiError("unprocessable", `Version ${to} is the newest policy: nothing would change.`);
+  const { document } = await requirePolicy(env.DB, to);
+  const next = { version: version + 1, document, createdAt: nowMs, author: actorName(actor), reason };
+  return append(env.DB, next, "policy.rollback", { from: version, to, reason });
+}
+
+/** A page of versions, the newest first, each with what it changed. */
+export async function getPolicyHistory(
+  env: Pick<Env, "DB">,
+  actor: Actor,
+  { before = Number.MAX_SAFE_INTEGER, limit }: z.output<typeof policyHistoryQuery>,
+): Promise<z.infer<typeof policyHistoryResponse>> {
+  demand(actor, "operate");
+  await currentPolicy(env.DB); // makes the first version, where nobody has asked for it yet
+  const rows = await policiesBelow(env.DB, before, limit + 1);
+  const versions = rows.slice(0, limit).map(({ document, ...version }, index) => {
+    const older = rows[index + 1]?.document;
+    return { ...version, changes: older ? changesBetween(older, document) : [] };
   });
-  if (!appended) throw staleVersion(request.version);
+  return { versions, next: rows.length > limit ? (versions.at(-1)?.version ?? null) : null };
+}
+
+/**
+ * What differs between two versions; without `to`, between one and the newest.
+ * @throws {ApiError} `not_found`
+ */
+export async function getPolicyDiff(
+  env: Pick<Env, "DB">,
+  actor: Actor,
+  { from, to }: z.output<typeof policyDiffQuery>,
+): Promise<z.infer<typeof policyDiffResponse>> {
+  demand(actor, "operate");
+  const newer = to === undefined ? await currentPolicy(env.DB) : await requirePolicy(env.DB, to);
+  const older = await requirePolicy(env.DB, from);
+  return { from, to: newer.version, changes: changesBetween(older.document, newer.document) };
+}
+
+/** Stores the version with its entry in the audit log, unless somebody else was faster. */
+async function append(db: D1Database, next: Policy, action: string, details: Record<string, unknown>): Promise<Policy> {
+  const audit = { actor: next.author, action, subject: String(next.version), details, at: next.createdAt };
+  if (!(await appendPolicy(db, next, audit))) throw staleVersion(next.version - 1);
   return next;
+}
+
+async function requireNewest(db: D1Database, version: number): Promise<void> {
+  if ((await currentPolicy(db)).version !== version) throw staleVersion(version);
+}
+
+async function requirePolicy(db: D1Database, version: number): Promise<StoredPolicy> {
+  const policy = await findPolicy(db, version);
+  if (!policy) throw new ApiError("not_found", `There is no version ${version} of the policy.`);
+  return policy;
 }
 
 function staleVersion(version: number): ApiError {
