@@ -54,6 +54,7 @@ def _round(options: argparse.Namespace, key: str) -> int:
             device=options.device,
             dtype=options.dtype,
             recipe=parse_overrides(options.recipe),
+            now=options.now,
         )
         state = State(options.state)
         with state.locked(), Api(options.api, key) as api:
@@ -140,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--trainer", help="name to claim under (default: one kept in the state folder)")
     one.add_argument(
         "--recipe", action="append", default=[], metavar="KEY=VALUE", help="override of the training policy"
+    )
+    one.add_argument(
+        "--now", action="store_true", help="start with as few pairs as there are, whatever the policy says"
     )
     one.add_argument("--json", action="store_true", help="one JSON object a line on stdout; the last is the summary")
     one.add_argument("--device", default="cpu", help="torch device (default: cpu)")

@@ -85,9 +85,12 @@ class Api:
     ) -> None:
         self._client.close()
 
-    def claim(self, trainer: str) -> ClaimResponse:
-        """The next round, or an unfinished one of the same trainer; `round` is None when there is nothing to train."""
-        return self._call(ClaimResponse, "POST", "/v1/rounds", json={"trainer": trainer})
+    def claim(self, trainer: str, demand: bool = False) -> ClaimResponse:
+        """The next round, or an unfinished one of the same trainer; `round` is None when there is nothing to train.
+
+        With `demand` it starts with as few pairs as there are; otherwise when the policy says that it is time.
+        """
+        return self._call(ClaimResponse, "POST", "/v1/rounds", json={"trainer": trainer, "demand": demand})
 
     def champion(self) -> ChampionResponse:
         return self._call(ChampionResponse, "GET", "/v1/adapters/champion")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from .contract import Conversation, GateLine, PairLine
 from .engine.groups import Group
@@ -16,8 +17,15 @@ class Prepared:
     """Each pair of the batch is in one group or has a refusal."""
 
     groups: tuple[Group, ...]
+    """What is trained on."""
+    scored: tuple[Group, ...]
+    """What is only scored. No group is both, so that nothing of these can reach a loss."""
     refused: dict[str, str]
     """Reason by pair id."""
+
+    @property
+    def all(self) -> tuple[Group, ...]:
+        return (*self.groups, *self.scored)
 
 
 def images_of(conversation: Conversation) -> list[str]:
@@ -27,17 +35,17 @@ def images_of(conversation: Conversation) -> list[str]:
 
 def prepare(vlm: Vlm, pairs: Sequence[PairLine], bad_images: Mapping[str, str]) -> Prepared:
     """Tokenises the batch. `bad_images` are hashes that can not be used, with the reason."""
-    together: dict[tuple[str, Conversation, str], list[PairLine]] = defaultdict(list)
+    together: dict[tuple[str, str, Conversation, str], list[PairLine]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: pair.id):
-        together[(pair.group, pair.conversation, pair.chosen)].append(pair)
-    groups: list[Group] = []
+        together[(pair.use, pair.group, pair.conversation, pair.chosen)].append(pair)
+    groups: dict[str, list[Group]] = {"train": [], "score": []}
     refused: dict[str, str] = {}
-    for members in together.values():
+    for (use, *_), members in together.items():
         group, problems = _prepare_group(vlm, members, bad_images)
         refused |= problems
         if group:
-            groups.append(group)
-    return Prepared(tuple(groups), refused)
+            groups[use].append(group)
+    return Prepared(tuple(groups["train"]), tuple(groups["score"]), refused)
 
 
 def prompt_of(vlm: Vlm, conversation: Conversation, bad_images: Mapping[str, str]) -> Prompt:
@@ -83,9 +91,9 @@ def _prepare_group(
             refused[pair.id] = str(error)
     if not rejected:
         return None, refused
+    predicted = fmean(pair.predicted for pair in members if pair.id in rejected)
     name = min(rejected)
-    group = Group(name, tuple(rejected), prompt.images, prompt.ids, chosen, tuple(rejected.values()))
-    return group, refused
+    return Group(name, tuple(rejected), prompt.images, prompt.ids, chosen, tuple(rejected.values()), predicted), refused
 
 
 def _answer(vlm: Vlm, conversation: Conversation, prompt: Prompt, answer: str, which: str) -> tuple[int, ...]:

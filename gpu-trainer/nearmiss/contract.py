@@ -20,6 +20,7 @@ Role = Literal["system", "user", "assistant"]
 Phase = Literal["fetch", "score", "train", "rescore", "gate", "upload", "preempted"]
 Verdict = Literal["promoted", "rejected", "inconclusive"]
 Guard = Literal["held", "fell", "too small to say"]
+Order = Literal["shuffled", "easy-to-hard"]
 
 
 class Wire(BaseModel):
@@ -87,6 +88,7 @@ class TrainingPolicy(Wire):
     epochs: float = Field(default=2.0, gt=0, le=100)
     groups_per_step: int = Field(default=16, ge=1, le=4096)
     warmup_share: float = Field(default=0.1, ge=0, le=1)
+    order: Order = "shuffled"
 
 
 class GatePolicy(Wire):
@@ -144,6 +146,10 @@ class PairLine(Wire):
     conversation: Conversation
     chosen: str
     rejected: str
+    use: Literal["train", "score"]
+    """Score: measured before and after, never trained on."""
+    predicted: float = Field(ge=0, le=1)
+    """Predicted accuracy of the deployed model on it."""
 
 
 class GateLine(Wire):

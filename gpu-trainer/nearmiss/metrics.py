@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from statistics import fmean
@@ -30,15 +31,16 @@ class Measured:
         return {to_camel(name): value for name, value in asdict(self).items() if isfinite(value)}
 
 
-def measure(before: Scores, after: Scores) -> Measured:
-    """Both hold the same pairs, one at least."""
+def measure(before: Scores, after: Scores, trained: Sequence[str]) -> Measured:
+    """Over the pairs that were trained on, one at least: what is only scored may have its answers swapped."""
+    old, new = [before[pair] for pair in trained], [after[pair] for pair in trained]
     return Measured(
-        reward_accuracy_before=fmean(map(_preferred, before.values())),
-        reward_accuracy_after=fmean(map(_preferred, after.values())),
-        margin_before=fmean(one.chosen - one.rejected for one in before.values()),
-        margin_after=fmean(one.chosen - one.rejected for one in after.values()),
-        chosen_log_ratio=fmean(after[pair].chosen - one.chosen for pair, one in before.items()),
-        rejected_log_ratio=fmean(after[pair].rejected - one.rejected for pair, one in before.items()),
+        reward_accuracy_before=fmean(map(_preferred, old)),
+        reward_accuracy_after=fmean(map(_preferred, new)),
+        margin_before=fmean(one.chosen - one.rejected for one in old),
+        margin_after=fmean(one.chosen - one.rejected for one in new),
+        chosen_log_ratio=fmean(b.chosen - a.chosen for a, b in zip(old, new, strict=True)),
+        rejected_log_ratio=fmean(b.rejected - a.rejected for a, b in zip(old, new, strict=True)),
     )
 
 

@@ -16,12 +16,12 @@ REASONS_SHOWN: Final = 20
 
 
 def refusals(refused: Mapping[str, str]) -> list[PairReport]:
-    """Reports of the pairs that were not trained on."""
+    """Reports of the pairs that could not be used."""
     return [RefusedPair(pair_id=pair, refused=reason[:REFUSAL_CHARS]) for pair, reason in refused.items()]
 
 
 def measurements(before: Scores, after: Scores) -> list[PairReport]:
-    """Reports of the trained pairs. A value that is no number says nothing about its pair, which is left out."""
+    """Reports of the pairs that were trained on or scored, less those with a value that is no number."""
     return [
         ScoredPair(
             pair_id=pair,
@@ -38,10 +38,11 @@ def measurements(before: Scores, after: Scores) -> list[PairReport]:
 
 
 def counts_of(prepared: Prepared, steps: int) -> dict[str, int]:
-    """How much was trained on."""
+    """How much was trained on, and how much was only scored."""
     return {
         "groups": len(prepared.groups),
         "pairs": len(pairs_in(prepared.groups)),
+        "scored": len(pairs_in(prepared.scored)),
         "refused": len(prepared.refused),
         "steps": steps,
     }

@@ -39,6 +39,8 @@ class Options:
     dtype: str = "float32"
     recipe: Mapping[str, str] = field(default_factory=dict)
     """Overrides of the training policy, by field name."""
+    now: bool = False
+    """Whether the round is to start with as few pairs as there are."""
 
 
 class NothingToTrain(Exception):
@@ -52,7 +54,7 @@ def run_round(options: Options, api: Api, state: State, progress: Progress, stop
     """
     if not (options.model / "config.json").is_file():
         raise BadConfiguration(f"no model in {options.model}: it has no config.json")
-    answer = api.claim(options.trainer or state.trainer_name())
+    answer = api.claim(options.trainer or state.trainer_name(), options.now)
     if answer.round is None:
         raise NothingToTrain(answer.reason or "the API gave no round and no reason")
     lease = Lease(answer.round)
@@ -96,29 +98,36 @@ class _Round:
     def run(self) -> dict[str, Any]:
         self.recipe = recipe_of(self.claimed.policy.training, self.options.recipe)
         self.seed = _seed_of(self.options.seed, self.claimed)
-        self.progress.note(f"round {self.claimed.id}: {self.claimed.batch.pairs} pairs")
+        self.progress.note(f"round {self.claimed.id}: {self.claimed.batch.pairs} lines")
         self._enter("fetch", 0)
         pairs, items, images, bad_images = self._fetch()
         vlm = self._load(images)
         prepared = prepare(vlm, pairs, bad_images)
         self.api.report(self.lease, refusals(prepared.refused))
         if not prepared.groups:
-            why = next(iter(prepared.refused.values()))
-            raise NothingToTrain(f"none of the {len(pairs)} pairs can be used: {why}")
+            why = next(iter(prepared.refused.values()), "they are only to be scored")
+            raise NothingToTrain(f"none of the {len(pairs)} pairs can be trained on: {why}")
         questions = gate_prompts(vlm, items, bad_images)
-        plan = make_plan(prepared.groups, self.recipe.epochs, self.recipe.groups_per_step, self.seed)
+        plan = make_plan(
+            prepared.groups,
+            self.recipe.epochs,
+            self.recipe.groups_per_step,
+            self.seed,
+            self.recipe.order,
+            prepared.scored,
+        )
         adapter = self._attach(vlm)
 
-        self._enter("score", len(prepared.groups) + len(questions))
+        self._enter("score", len(prepared.all) + len(questions))
         known = self.state.load_reference() if self.state.begin(self._identity(prepared)) else None
         before, answers_before = known or ({}, {})
         if not known:
             before = score(vlm, plan.scoring, self._on_step)
-            answers_before = self._answers(vlm, questions, len(prepared.groups))
+            answers_before = self._answers(vlm, questions, len(prepared.all))
             self.state.save_reference(before, answers_before)
         alarms = self._train(Trainer(vlm, adapter, plan, before, self.recipe))
 
-        self._enter("rescore", len(prepared.groups))
+        self._enter("rescore", len(prepared.all))
         after = score(vlm, plan.scoring, self._on_step)
         self._enter("gate", len(questions))
         answers = self._answers(vlm, questions, 0)
@@ -127,7 +136,7 @@ class _Round:
             for item in items
             if item.id in answers
         ]
-        measured = measure(before, after)
+        measured = measure(before, after, pairs_in(prepared.groups))
         gate = judge(judged, measured.chosen_log_ratio, self.claimed.policy.gate, alarms)
         self._enter("upload", 0)
         self._report(before, after)
@@ -180,7 +189,7 @@ class _Round:
             "recipe": self.recipe.model_dump(),
             "seed": self.options.seed,
             "model": str(self.options.model.resolve()),
-            "used": sha256("\n".join(sorted(pairs_in(prepared.groups))).encode()).hexdigest(),
+            "used": sha256("\n".join(sorted(pairs_in(prepared.all))).encode()).hexdigest(),
         }
 
     def _answers(self, vlm: Vlm, questions: Mapping[str, Prompt], done_before: int) -> dict[str, str]:

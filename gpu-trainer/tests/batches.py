@@ -77,9 +77,30 @@ def pairs_of(
                     conversation=conversation(item),
                     chosen=item.answer,
                     rejected=rejected,
+                    use="train",
+                    predicted=len(pairs) % 10 / 10,
                 )
             )
     return pairs
+
+
+def sentinels_of(pairs: list[PairLine]) -> list[PairLine]:
+    """The pairs as sentinels: as they are, and with their answers swapped."""
+    return [
+        line
+        for pair in pairs
+        for line in (
+            pair.model_copy(update={"id": f"sentinel:{pair.id}", "use": "score"}),
+            pair.model_copy(
+                update={
+                    "id": f"sentinel:{pair.id}:swapped",
+                    "use": "score",
+                    "chosen": pair.rejected,
+                    "rejected": pair.chosen,
+                }
+            ),
+        )
+    ]
 
 
 def gate_of(examples: list[Example], limit: int) -> list[GateLine]:

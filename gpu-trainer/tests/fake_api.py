@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 from nearmiss.contract import (
     FENCE_HEADER,
@@ -54,6 +55,7 @@ class FakeApi:
         self.fence = 0
         self.expires_at = 0.0
         self.trainer = ""
+        self.demands: list[bool] = []
         self.reports: dict[str, ScoredPair | RefusedPair] = {}
         self.duplicates = 0
         self.heartbeats: list[dict[str, Any]] = []
@@ -75,7 +77,9 @@ class FakeApi:
             return error(401, "unauthorized", "This key is not known.")
         parts = path.strip("/").split("/")
         if method == "POST" and parts == ["v1", "rounds"]:
-            return self._claim(json.loads(body)["trainer"])
+            asked = json.loads(body)
+            self.demands.append(asked["demand"])
+            return self._claim(asked["trainer"])
         if method == "GET" and parts[1] == "images":
             data = self.images.get(parts[2])
             return (200, data, {}) if data is not None else error(404, "not_found", "No such image.")
@@ -188,7 +192,7 @@ def serving(api: FakeApi) -> Iterator[FakeApi]:
 
         def handle_any(self) -> None:
             path, _, text = self.path.partition("?")
-            query = dict(part.split("=", 1) for part in text.split("&") if part)
+            query = dict(parse_qsl(text))
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             with api.lock:
                 api.requests.append(f"{self.command} {path}")

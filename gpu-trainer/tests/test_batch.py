@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from nearmiss.batch import gate_prompts, prepare
@@ -19,7 +21,13 @@ def vlm() -> Vlm:
 
 
 def pair(
-    name: str, group: str = "g", conversation: Conversation | None = None, chosen=RIGHT, rejected=WRONG
+    name: str,
+    group: str = "g",
+    conversation: Conversation | None = None,
+    chosen=RIGHT,
+    rejected=WRONG,
+    use: Literal["train", "score"] = "train",
+    predicted: float = 0.5,
 ) -> PairLine:
     return PairLine(
         id=name,
@@ -32,6 +40,8 @@ def pair(
         conversation=conversation or ask(0, "How many?"),
         chosen=chosen,
         rejected=rejected,
+        use=use,
+        predicted=predicted,
     )
 
 
@@ -48,6 +58,26 @@ def test_pairs_of_one_group_share_prompt_and_chosen_answer(vlm: Vlm) -> None:
 def test_pairs_that_only_claim_to_be_one_group_are_kept_apart(vlm: Vlm) -> None:
     prepared = prepare(vlm, [pair("a"), pair("b", chosen="There are four blue circles.")], {})
     assert sorted(group.pair_ids for group in prepared.groups) == [("a",), ("b",)]
+
+
+def test_what_is_only_scored_shares_no_group_with_what_is_trained_on(vlm: Vlm) -> None:
+    lines = [
+        pair("a", predicted=0.2),
+        pair("b", rejected="There are four blue circles.", predicted=0.6),
+        pair("c", rejected="There are five blue circles.", use="score"),
+        pair("sentinel:a", use="score"),
+        pair("sentinel:a:swapped", chosen=WRONG, rejected=RIGHT, use="score"),
+    ]
+    prepared = prepare(vlm, lines, {})
+    assert [(group.pair_ids, group.predicted) for group in prepared.groups] == [(("a", "b"), pytest.approx(0.4))]
+    assert [group.pair_ids for group in prepared.scored] == [("c", "sentinel:a"), ("sentinel:a:swapped",)]
+    twin = prepared.scored[1]
+    assert (twin.chosen, twin.rejected[0]) == (prepared.scored[0].rejected[1], prepared.scored[0].chosen)
+
+
+def test_a_refused_pair_does_not_move_how_easy_its_group_is(vlm: Vlm) -> None:
+    prepared = prepare(vlm, [pair("a", predicted=0.2), pair("b", rejected="  ", predicted=1.0)], {})
+    assert [group.predicted for group in prepared.groups] == [0.2]
 
 
 LONG = " ".join(["two"] * 600) + "."

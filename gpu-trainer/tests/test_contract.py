@@ -19,6 +19,8 @@ def line(*content: object) -> str:
         "origin": "builtin",
         "chosen": "There are two.",
         "rejected": "There are three.",
+        "use": "train",
+        "predicted": 0.5,
     }
     return json.dumps({**pair, **told, "conversation": [{"role": "user", "content": list(content)}]})
 

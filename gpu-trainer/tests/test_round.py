@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from batches import gate_of, images_of, pairs_of, scenes
+from batches import gate_of, images_of, pairs_of, scenes, sentinels_of
 from fake_api import KEY, FakeApi, policy, serving
 from nearmiss.api import Api, ApiError, LeaseLost
 from nearmiss.contract import RefusedPair, ScoredPair
@@ -144,6 +144,45 @@ def test_the_same_round_twice_gives_the_same_adapter(fake: FakeApi, model: Path,
     assert run(fake, model, tmp_path / "c", seed=1)["adapter"] != first
 
 
+def test_what_is_only_scored_is_reported_and_trains_nothing(
+    fake: FakeApi, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sentinels, their swapped twins and mastered pairs are reported; they do not change the adapter."""
+    monkeypatch.setattr("nearmiss.round._seed_of", lambda *_: 7)
+    known, mastered = sorted(fake.pairs.values(), key=lambda pair: pair.id)[:4], sorted(fake.pairs)[4:9]
+    trained = {name: pair for name, pair in fake.pairs.items() if name not in mastered}
+    scored = [fake.pairs[name].model_copy(update={"use": "score"}) for name in mastered]
+    fake.pairs = trained | {pair.id: pair for pair in (*scored, *sentinels_of(known))}
+    summary = run(fake, model, tmp_path / "a")
+    assert set(fake.reports) == set(fake.pairs)
+    assert (summary["pairs"], summary["scored"]) == (len(trained), len(mastered) + 2 * len(known))
+    for pair in known:
+        plain, twin = fake.reports[f"sentinel:{pair.id}"], fake.reports[f"sentinel:{pair.id}:swapped"]
+        assert isinstance(plain, ScoredPair)
+        assert isinstance(twin, ScoredPair)
+        for ours, mirrored in (
+            (twin.chosen_before, plain.rejected_before),
+            (twin.rejected_before, plain.chosen_before),
+            (twin.chosen_after, plain.rejected_after),
+            (twin.rejected_after, plain.chosen_after),
+        ):
+            assert ours == pytest.approx(mirrored, abs=1e-3)
+
+    fake.pairs = trained
+    fake.reports.clear()
+    alone = run(fake, model, tmp_path / "b")
+    assert alone["scored"] == 0
+    assert alone["adapter"] == summary["adapter"]
+    assert alone["chosenLogRatio"] == summary["chosenLogRatio"]
+
+
+def test_pairs_that_are_only_scored_make_no_round(fake: FakeApi, model: Path, tmp_path: Path) -> None:
+    fake.pairs = {name: pair.model_copy(update={"use": "score"}) for name, pair in fake.pairs.items()}
+    with pytest.raises(NothingToTrain, match="only to be scored"):
+        run(fake, model, tmp_path)
+    assert len(fake.released) == 1
+
+
 def test_bad_pairs_are_refused_with_reasons_and_the_round_goes_on(fake: FakeApi, model: Path, tmp_path: Path) -> None:
     bad = sorted(fake.pairs)[:3]
     edits = ({"rejected": " "}, {"rejected": "There are purplish ones."}, {"rejected": fake.pairs[bad[2]].chosen})
@@ -212,6 +251,20 @@ def test_asked_to_stop_it_ends_after_the_step_and_later_goes_on(fake: FakeApi, m
     assert summary["resumed"]
     assert fake.rounds == rounds
     assert summary["adapter"] == undisturbed["adapter"], "bit for bit what an undisturbed round gives"
+
+
+def test_from_easy_to_hard_a_cut_round_goes_on_in_the_same_order(fake: FakeApi, model: Path, tmp_path: Path) -> None:
+    fake.training = policy(groups_per_step=GROUPS // STEPS, lora_rank=4, order="easy-to-hard")
+    undisturbed = run(fake, model, tmp_path / "whole")
+    assert undisturbed["recipe"]["order"] == "easy-to-hard"
+    fake.reports.clear()
+    stop = threading.Event()
+    with pytest.raises(Preempted):
+        run(fake, model, tmp_path / "cut", StopAt(3, stop.set), stop)
+    assert run(fake, model, tmp_path / "cut")["adapter"] == undisturbed["adapter"]
+    fake.training = policy(groups_per_step=GROUPS // STEPS, lora_rank=4)
+    fake.reports.clear()
+    assert run(fake, model, tmp_path / "shuffled")["adapter"] != undisturbed["adapter"]
 
 
 def test_a_lost_lease_ends_the_round_and_changes_nothing(fake: FakeApi, model: Path, tmp_path: Path) -> None:
@@ -479,4 +532,7 @@ def test_exit_codes_and_their_lines(fake: FakeApi, model: Path, tmp_path: Path, 
     fake.pairs = {}
     number, words = code()
     assert (number, "a round needs 300" in words) == (3, True)
+    assert fake.demands[-1] is False
     assert json.loads(words.splitlines()[-1])["summary"]["reason"] == "0 pairs are ready, a round needs 300."
+    assert code("--now")[0] == 3
+    assert fake.demands[-1] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import islice
 from math import ceil
 
@@ -161,6 +162,37 @@ def test_a_plan_takes_every_group_once_an_epoch_in_equal_steps(lengths, per_step
     assert plan == make_plan(groups[::-1], epochs, per_step, seed), "the order in which groups come plays no part"
     first = plan.steps[0]
     assert plan.scoring[: len(first)] == first, "scored in the very batches that are trained"
+
+
+@given(
+    predicted=st.lists(st.sampled_from([0.1, 0.3, 0.3, 0.7, 0.9]), min_size=1, max_size=60),
+    per_step=st.integers(1, 16),
+    seeds=st.tuples(st.integers(0, 1000), st.integers(0, 1000)),
+)
+def test_easy_to_hard_takes_the_easiest_groups_first_in_every_epoch(predicted, per_step, seeds) -> None:
+    groups = [
+        replace(group, predicted=ease) for group, ease in zip(fake_groups([9] * len(predicted)), predicted, strict=True)
+    ]
+    plan = make_plan(groups, 2, per_step, seeds[0], "easy-to-hard")
+    assert plan == make_plan(groups[::-1], 2, per_step, seeds[1], "easy-to-hard"), "neither order nor seed plays a part"
+    wanted = [group.id for group in sorted(groups, key=lambda group: (-group.predicted, group.id))]
+    per_epoch = len(plan.steps) // 2
+    for epoch in (plan.steps[:per_epoch], plan.steps[per_epoch:]):
+        taken: list[str] = []
+        for step in epoch:
+            ids = {group.id for batch in step for group in batch}
+            assert ids == set(wanted[len(taken) : len(taken) + len(ids)])
+            taken += ids
+        assert len(taken) == len(groups)
+
+
+def test_what_is_only_scored_is_in_no_step_and_moves_none() -> None:
+    trained, scored = fake_groups([9, 12, 30]), fake_groups([9, 9, 400, 7])[2:]
+    plan, without = make_plan(trained, 2, 2, 0, scored=scored), make_plan(trained, 2, 2, 0)
+    assert plan.steps == without.steps
+    assert plan.scoring[: len(without.scoring)] == without.scoring, "so that margins still start at exactly 0"
+    behind = [group.id for batch in plan.scoring[len(without.scoring) :] for group in batch]
+    assert sorted(behind) == sorted(group.id for group in scored)
 
 
 @given(lengths=st.lists(st.integers(3, 400), min_size=1, max_size=60), tokens=st.integers(50, 1000))

@@ -25,6 +25,8 @@ class Group:
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[tuple[int, ...], ...]
+    predicted: float = 0.5
+    """Mean predicted accuracy of its pairs: the higher, the easier."""
 
     @property
     def answers(self) -> tuple[tuple[int, ...], ...]:

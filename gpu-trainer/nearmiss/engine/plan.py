@@ -9,6 +9,7 @@ from itertools import pairwise
 from random import Random
 from typing import Final
 
+from ..contract import Order
 from .groups import Group
 
 TOKENS_PER_BATCH: Final = 2_048
@@ -21,22 +22,37 @@ GroupSets = tuple[tuple[Group, ...], ...]
 @dataclass(frozen=True, slots=True)
 class Plan:
     scoring: GroupSets
-    """Every group once, in the very batches of the first epoch: the same arithmetic, so margins start at exactly 0."""
+    """Every group once, in the very batches of the first epoch: the same arithmetic, so margins start at exactly 0.
+
+    Those that are only scored come behind them, in batches of their own.
+    """
     steps: tuple[GroupSets, ...]
     """The batches of each optimizer step."""
 
 
-def make_plan(groups: Sequence[Group], epochs: float, groups_per_step: int, seed: int) -> Plan:
-    """Steps of about `groups_per_step` random groups, each cut into batches of similar length.
+def make_plan(
+    groups: Sequence[Group],
+    epochs: float,
+    groups_per_step: int,
+    seed: int,
+    order: Order = "shuffled",
+    scored: Sequence[Group] = (),
+) -> Plan:
+    """Steps of about `groups_per_step` groups, each cut into batches of similar length; `scored` are never trained on.
 
-    Whatever order the groups come in, the plan is the same. An epoch has as many steps as come nearest, equally large.
+    Groups are taken in a random order, another one in each epoch, or from the easiest to the hardest. Whatever order
+    they come in, the plan is the same. An epoch has as many steps as come nearest, equally large.
     """
-    ordered = sorted(groups, key=lambda group: group.id)
     rng = Random(seed)
-    whole = [_epoch(ordered, groups_per_step, rng) for _ in range(max(1, math.ceil(epochs)))]
+    by_id = sorted(groups, key=lambda group: group.id)
+    easy_first = sorted(by_id, key=lambda group: -group.predicted)
+    whole = [
+        _epoch(easy_first if order == "easy-to-hard" else rng.sample(by_id, len(by_id)), groups_per_step)
+        for _ in range(max(1, math.ceil(epochs)))
+    ]
     count = math.ceil(epochs * len(whole[0]))
     return Plan(
-        scoring=tuple(batch for step in whole[0] for batch in step),
+        scoring=(*(batch for step in whole[0] for batch in step), *by_length(scored)),
         steps=tuple(step for epoch in whole for step in epoch)[:count],
     )
 
@@ -52,8 +68,7 @@ def by_length(groups: Sequence[Group], tokens: int = TOKENS_PER_BATCH) -> GroupS
     return tuple(tuple(batch) for batch in batches)
 
 
-def _epoch(groups: Sequence[Group], groups_per_step: int, rng: Random) -> list[GroupSets]:
-    shuffled = rng.sample(groups, len(groups))
+def _epoch(groups: Sequence[Group], groups_per_step: int) -> list[GroupSets]:
     count = max(1, round(len(groups) / groups_per_step))
     cuts = [len(groups) * k // count for k in range(count + 1)]
-    return [by_length(shuffled[begin:end]) for begin, end in pairwise(cuts)]
+    return [by_length(groups[begin:end]) for begin, end in pairwise(cuts)]
