@@ -20,7 +20,14 @@ export default defineConfig({
             },
           })),
         ],
-        test: { name: "worker", include: ["test/worker/**/*.test.ts"], testTimeout: 30_000 },
+        test: {
+          name: "worker",
+          include: ["test/worker/**/*.test.ts"],
+          testTimeout: 30_000,
+          isolate: false,
+          fileParallelism: false,
+          setupFiles: ["test/worker/setup.ts"],
+        },
       },
       {
         test: {

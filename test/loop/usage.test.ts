@@ -41,7 +41,7 @@ describe("a mistake at the terminal is one clear line and exit code 2", () => {
     [["--sed", "1"], /--sed/],
     [["--port", "70000"], /--port must be a whole number/],
     [["--policy", "training.learningRat=1"], /--policy: there is no training.learningRat/],
-    [["--policy", "training.learningRate=-1"], /--policy training.learningRate/],
+    [["--policy", "training.learningRate=-1"], /--policy: training.learningRate/],
   ])("%j", async (args, words) => {
     expectOneClearLine(await runLoop(["--once", "--state", temporaryFolder(), "--port", "0", ...args]), words);
   });

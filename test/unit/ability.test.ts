@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
 import {
   BASE_CHANGE_DRIFT,
   MAX_ABILITY,
@@ -13,8 +12,6 @@ import {
   updateDifficulty,
 } from "../../shared/hardness/ability.ts";
 import { START_DIFFICULTY } from "../../shared/hardness/state.ts";
-import { afterRound, endOfTick, type PairScore, prefersChosen } from "../../shared/hardness/statistics.ts";
-import { regionKey } from "../../shared/taxonomy/taxonomy.ts";
 
 const mean = fc.double({ min: -MAX_ABILITY, max: MAX_ABILITY, noNaN: true });
 const variance = fc.double({ min: 0.01, max: MAX_VARIANCE, noNaN: true });
@@ -142,97 +139,5 @@ describe("abilities as a plan reads them", () => {
 
   test("do not follow regions that were never measured", () => {
     expect(readAbilities([region("counting", -2, 0), region("size", 0, 0)])[1]?.mean).toBe(0);
-  });
-});
-
-describe("statistics", () => {
-  test("a tick counts the new reports in, then fades all by the policy's decay", () => {
-    const counts = { failures: 10, exposures: 40, failureMass: 2, newFailures: 5, newExposures: 20 };
-    const after = endOfTick(counts, { decay: 0.8 });
-    expect(after.failures).toBeCloseTo(12, 12);
-    expect(after.exposures).toBeCloseTo(48, 12);
-    expect(after.failureMass).toBeCloseTo(0.8 * 2 + 0.2 * 5.3, 12);
-  });
-
-  test("a quiet region keeps some mass for ever", () => {
-    let counts = { failures: 9, exposures: 9, failureMass: 9, newFailures: 0, newExposures: 0 };
-    for (let tick = 0; tick < 200; tick++) counts = { ...counts, ...endOfTick(counts, DEFAULT_POLICY.scheduler) };
-    expect(counts.failureMass).toBeCloseTo(0.3, 6);
-  });
-});
-
-describe("a round", () => {
-  const at = (task: "counting" | "colour") =>
-    ({ task, errorType: "attribute", language: "en", modality: "image" }) as const;
-  const none = { attempted: 10, refused: 5 };
-  const measured = (task: "counting" | "colour") => ({
-    key: regionKey(at(task)),
-    errorType: "attribute" as const,
-    abilityMean: 0,
-    abilityVar: 1,
-    chosenLogRatio: 0,
-    scored: 7,
-    levels: [none, none, none, none] as const,
-  });
-  const score = (right: boolean, more: Partial<PairScore> = {}): PairScore => ({
-    region: regionKey(at("counting")),
-    level: 2,
-    fresh: true,
-    chosenBefore: right ? -4 : -8,
-    rejectedBefore: -6,
-    chosenAfter: -3,
-    chosenTokens: 6,
-    rejectedTokens: 6,
-    ...more,
-  });
-  const many = (right: number, wrong: number, more: Partial<PairScore> = {}) => [
-    ...Array.from({ length: right }, () => score(true, more)),
-    ...Array.from({ length: wrong }, () => score(false, more)),
-  ];
-
-  test("prefers by the log-probability of a token, so that length decides nothing", () => {
-    expect(
-      prefersChosen(score(true, { chosenBefore: -10, chosenTokens: 20, rejectedBefore: -6, rejectedTokens: 6 })),
-    ).toBe(true);
-    expect(
-      prefersChosen(score(true, { chosenBefore: -6, chosenTokens: 6, rejectedBefore: -10, rejectedTokens: 20 })),
-    ).toBe(false);
-  });
-
-  test("teaches ability and difficulty by fresh pairs alone", () => {
-    const able = afterRound([measured("counting")], {}, many(45, 5)).regions[0];
-    const unable = afterRound([measured("counting")], {}, many(5, 45));
-    expect(able?.abilityMean).toBeGreaterThan(1);
-    expect(able).toMatchObject({ scored: 57 });
-    expect(able?.abilityVar).toBeLessThan(0.2);
-    expect(unable.regions[0]?.abilityMean).toBeLessThan(-1);
-    expect(unable.difficulties.attribute?.[1]).toBeGreaterThan(START_DIFFICULTY[1]);
-
-    const stale = afterRound([measured("counting")], {}, many(45, 5, { fresh: false }));
-    expect(stale.regions[0]).toMatchObject({ abilityMean: 0, scored: 7 });
-    expect(stale.difficulties).toEqual({});
-  });
-
-  test("lets every region drift and its edit counts fade, measured or not", () => {
-    const [colour] = afterRound([measured("colour")], {}, many(3, 3)).regions;
-    expect(colour).toMatchObject({
-      abilityMean: 0,
-      scored: 7,
-      chosenLogRatio: 0,
-      levels: { 0: { attempted: 9, refused: 4.5 } },
-    });
-    expect(colour?.abilityVar).toBeCloseTo(1 + ROUND_DRIFT, 12);
-  });
-
-  test("notices that the chosen answers lose probability", () => {
-    const falling = many(9, 1, { chosenAfter: -12 });
-    expect(afterRound([measured("counting")], {}, falling).regions[0]?.chosenLogRatio).toBeLessThan(-2);
-  });
-
-  test("teaches the same in whatever order regions and scores come", () => {
-    const regions = [measured("counting"), measured("colour")];
-    const scores = [...many(7, 3), ...many(2, 8, { level: 3 }), ...many(4, 1, { region: regionKey(at("colour")) })];
-    const again = afterRound([...regions].reverse(), {}, [...scores].reverse());
-    expect(again).toEqual(afterRound(regions, {}, scores));
   });
 });

@@ -6,6 +6,7 @@ import { eventsRequest, failureEvent } from "../../shared/contracts/ingest.ts";
 import { createKeyRequest } from "../../shared/contracts/operator.ts";
 import { DEFAULT_POLICY, policyDocument } from "../../shared/contracts/policy.ts";
 import { pairReport } from "../../shared/contracts/training.ts";
+import { policyFields } from "../../shared/policy/fields.ts";
 import { problemsOf } from "../../workers/http/problems.ts";
 
 const hash = "0123456789abcdef".repeat(4);
@@ -104,6 +105,36 @@ describe("the policy document", () => {
     expect(pathsOf(policyDocument, { gate: { confidence: 1 } })).toEqual(["gate.confidence"]);
     expect(pathsOf(policyDocument, { scheduler: { refusalPrior: [0, 0, 0] } })).toEqual(["scheduler.refusalPrior"]);
     expect(pathsOf(policyDocument, { trainer: {} })).toEqual(["body"]);
+  });
+});
+
+describe("the fields of the policy", () => {
+  const fields = policyFields();
+  const leaves = (value: unknown, path: string): string[] =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.entries(value).flatMap(([key, child]) => leaves(child, path === "" ? key : `${path}.${key}`))
+      : [path];
+
+  test("are all there, in the order of the document", () => {
+    expect(fields.map(({ path }) => path)).toEqual(leaves(DEFAULT_POLICY, ""));
+  });
+
+  test.each(fields)("$path has a sentence, a unit, and bounds that hold its default", ({ path, ...field }) => {
+    expect(field.description).toMatch(/^\p{Lu}.*\.$/u);
+    expect(field.unit).toBeTypeOf("string");
+    const allowed = z.fromJSONSchema({ ...field.schema });
+    expect(allowed.parse(field.default)).toEqual(field.default);
+    expect(allowed.safeParse({ none: 1 }).success).toBe(false);
+    expect(Object.keys(field.schema)).not.toContain("default");
+    const [section = "", name = ""] = path.split(".");
+    expect(policyDocument.parse({ [section]: { [name]: field.default } })).toEqual(DEFAULT_POLICY);
+  });
+
+  test("tell the bounds of numbers and the shape of lists", () => {
+    const schemaOf = (path: string) => fields.find((field) => field.path === path)?.schema;
+    expect(schemaOf("scheduler.budgetPairs")).toEqual({ type: "integer", minimum: 1, maximum: 100_000 });
+    expect(schemaOf("training.objective")).toEqual({ type: "string", enum: ["dpo", "sft"] });
+    expect(schemaOf("intake.redactions")).toMatchObject({ items: { required: ["path", "pattern"] }, maxItems: 50 });
   });
 });
 

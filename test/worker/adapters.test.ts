@@ -11,7 +11,7 @@ let operator: string;
 
 beforeEach(async () => {
   await emptyLoop();
-  await setPolicy({ training: { minPairs: 2, maxPairs: 2, regionCapShare: 1 } });
+  await setPolicy({ training: { minPairs: 2, maxPairs: 2, regionCapShare: 1 }, batch: { startPairs: 2 } });
   trainer = (await createKey(["train"])).key;
   client = (await createKey(["ingest"])).key;
   operator = (await createKey(["operate"])).key;

@@ -15,11 +15,30 @@ import { makeLink } from "../../workers/ingest/links.ts";
 import { answerFailure, getFailure, getIntake, listFailures, releaseHeld } from "../../workers/ingest/review.ts";
 import { submitEvents } from "../../workers/ingest/submit.ts";
 import { makeToken } from "../../workers/ingest/tokens.ts";
+import { getAudit } from "../../workers/operator/audit.ts";
 import { closeKey, createKey, listKeys, rotateKey } from "../../workers/operator/keys.ts";
 import { getMetrics } from "../../workers/operator/metrics.ts";
-import { getPolicy, setPolicy } from "../../workers/operator/policy.ts";
-import { getRegions, getRound, getRounds } from "../../workers/operator/views.ts";
+import {
+  getPolicy,
+  getPolicyDiff,
+  getPolicyFields,
+  getPolicyHistory,
+  rollbackPolicy,
+  setPolicy,
+} from "../../workers/operator/policy.ts";
+import { previewPolicy } from "../../workers/operator/preview.ts";
+import { getRegions, getRound, getRounds, getSpending } from "../../workers/operator/views.ts";
+import { decidePairs } from "../../workers/pairs/move.ts";
+import { getPair, getPairs } from "../../workers/pairs/views.ts";
 import { getErasure, listErasures, requestErasure } from "../../workers/retention/requests.ts";
+import {
+  demandTick,
+  explainTick,
+  getTick,
+  getTickJobs,
+  getTickRecord,
+  getTicks,
+} from "../../workers/scheduler/views.ts";
 import { ADMIN_KEY, call, expectError, createKey as makeKey, type TestKey } from "./support.ts";
 
 /** Who may call what, written down apart from the code. `admin` may call everything. */
@@ -50,11 +69,24 @@ const ACCESS: Readonly<Record<string, readonly Scope[] | "open">> = {
   "GET /v1/erasures/{}": ["admin"],
   "GET /v1/policy": ["operate"],
   "PUT /v1/policy": ["operate"],
+  "GET /v1/policy/fields": ["operate"],
+  "POST /v1/policy/preview": ["operate"],
+  "GET /v1/policy/history": ["operate"],
+  "GET /v1/policy/diff": ["operate"],
+  "POST /v1/policy/rollback": ["operate"],
   "GET /v1/regions": ["operate"],
+  "GET /v1/spending": ["operate"],
+  "GET /v1/audit": ["operate"],
+  "GET /v1/pairs": ["operate"],
+  "GET /v1/pairs/{}": ["operate"],
+  "POST /v1/pairs/move": ["operate"],
   "GET /v1/rounds": ["operate"],
   "GET /v1/rounds/{}": ["operate"],
   "POST /v1/ticks": ["operate"],
+  "GET /v1/ticks": ["operate"],
   "GET /v1/ticks/{}": ["operate"],
+  "GET /v1/ticks/{}/explanation": ["operate"],
+  "GET /v1/ticks/{}/record": ["operate"],
   "GET /v1/ticks/{}/jobs": ["operate"],
   "POST /v1/rounds": ["train"],
   "GET /v1/rounds/{}/pairs": ["train"],
@@ -231,7 +263,23 @@ test("every verb demands the scope by itself, should its route forget to", async
     closeKey(env, nobody, "id", 0),
     getPolicy(env, nobody),
     setPolicy(env, nobody, { version: 1, document, reason: "r" }, 0),
-    getRegions(env, nobody),
+    getPolicyFields(nobody),
+    previewPolicy(env, nobody, { document }, 0),
+    getPolicyHistory(env, nobody, { limit: 1 }),
+    getPolicyDiff(env, nobody, { from: 1 }),
+    rollbackPolicy(env, nobody, { version: 2, to: 1, reason: "r" }, 0),
+    getRegions(env, nobody, { offset: 0, limit: 1, archived: "no" }),
+    getSpending(env, nobody, { days: 1 }),
+    getAudit(env, nobody, { limit: 1 }),
+    demandTick(env, nobody, {}, 0),
+    getTicks(env, nobody, { limit: 1 }),
+    getTick(env, nobody, 1),
+    getTickJobs(env, nobody, 1),
+    explainTick(env, nobody, 1, {}),
+    getTickRecord(env, nobody, 1),
+    getPairs(env, nobody, { limit: 1 }),
+    getPair(env, nobody, "id"),
+    decidePairs(env, nobody, { ids: ["id"], to: "reject", reason: "r" }, 0),
     getRounds(env, nobody),
     getRound(env, nobody, "id"),
   ];

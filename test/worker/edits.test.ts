@@ -10,6 +10,7 @@ import {
   imageOf,
   RecordingQueue,
   rows,
+  setPolicy,
   storeJobs,
   storePair,
   storeSource,
@@ -17,7 +18,10 @@ import {
 } from "./fixtures.ts";
 import { ADMIN_KEY, call, expectJson } from "./support.ts";
 
-beforeEach(emptyLoop);
+beforeEach(async () => {
+  await emptyLoop();
+  await setPolicy({ pairs: { sentinelShare: 0 } });
+});
 
 /** Delivers messages and tells which were acknowledged and which will come again. */
 async function deliver(bodies: readonly unknown[], database: D1Database = env.DB) {
@@ -59,8 +63,11 @@ describe("a message", () => {
   test("makes a pair of every job that can be edited, with everything that a round needs to know of it", async () => {
     await storeSource({ id: "s", polarity: "no", answer: "There are two dogs." });
     const [job = ""] = await storeJobs([{ source: "s" }]);
+    const before = Date.now();
     expect(await deliver([{ jobs: [job] }])).toEqual({ acked: ["m0"], again: [] });
-    const [pair] = await rows<{ rejected: string }>("SELECT * FROM pairs");
+    const [pair] = await rows<{ rejected: string; span_to: string; state_at: number; created_at: number }>(
+      "SELECT * FROM pairs",
+    );
     expect(pair).toMatchObject({
       id: job,
       job_id: job,
@@ -71,13 +78,26 @@ describe("a message", () => {
       polarity: "no",
       origin: "builtin",
       state: "ready",
+      state_reason: "accepted",
       round_id: null,
       trainings: 0,
+      sentinel: 0,
+      image: imageOf(1),
+      template: "how many dogs",
     });
     expect(["There are three dogs.", "There is one dog."]).toContain(pair?.rejected);
-    expect(await rows("SELECT state, reason, editor, tokens_in, tokens_out FROM edit_jobs")).toEqual([
-      { state: "accepted", reason: null, editor: "builtin", tokens_in: 0, tokens_out: 0 },
+    expect(pair?.state_at).toBe(pair?.created_at);
+    expect(pair?.state_at).toBeGreaterThanOrEqual(before);
+    expect(pair).toMatchObject(
+      pair?.rejected === "There are three dogs."
+        ? { span_from: "two", span_to: "three" }
+        : { span_from: "are two dogs", span_to: "is one dog" },
+    );
+    expect(await rows("SELECT state, reason, editor, tokens_in, tokens_out, cost_micros FROM edit_jobs")).toEqual([
+      { state: "accepted", reason: null, editor: "builtin", tokens_in: 0, tokens_out: 0, cost_micros: 0 },
     ]);
+    expect(await rows("SELECT * FROM spending")).toEqual([]);
+    expect(await rows("SELECT waiting_no FROM region_levels WHERE level = 3")).toEqual([{ waiting_no: 1 }]);
     expect(await statistics()).toEqual({
       backlog: 1,
       cost_tokens: 0,
@@ -196,6 +216,85 @@ describe("a message", () => {
     expect(await rows("SELECT id FROM pairs")).toEqual([]);
     expect(await deliver([{ jobs }])).toEqual({ acked: ["m0"], again: [] });
     expect((await statistics()).backlog).toBe(3);
+  });
+});
+
+describe("sentinels", () => {
+  interface Made {
+    readonly source_id: string;
+    readonly sentinel: number;
+    readonly state: string;
+    readonly state_reason: string;
+  }
+  const made = () => rows<Made>("SELECT source_id, sentinel, state, state_reason FROM pairs ORDER BY source_id, id");
+
+  test("are pairs whose answers are known: put aside at once, and counted as waiting nowhere", async () => {
+    await setPolicy({ pairs: { sentinelShare: 1 } });
+    await storeSources([
+      { id: "count", answer: "There are two dogs." },
+      { id: "denial", answer: "Yes, there is a dog.", errorType: "negation", task: "existence" },
+      { id: "own", answer: "The dog is black.", ownAnswer: "The dog is white.", task: "colour" },
+      { id: "guess", answer: "The dog is black.", task: "colour" },
+      { id: "elsewhere", answer: "There are two dogs.", task: "existence" },
+    ]);
+    const jobs = await storeJobs([
+      { source: "count" },
+      { source: "denial", errorType: "negation", task: "existence", level: 2 },
+      { source: "own", errorType: "attribute", task: "colour", level: 4 },
+      { source: "guess", errorType: "attribute", task: "colour" },
+      { source: "elsewhere", task: "existence" },
+    ]);
+    await deliver([{ jobs }]);
+    const known = { sentinel: 1, state: "parked", state_reason: "sentinel" };
+    const trained = { sentinel: 0, state: "ready", state_reason: "accepted" };
+    expect(await made()).toEqual([
+      { source_id: "count", ...known },
+      { source_id: "denial", ...known },
+      { source_id: "elsewhere", ...trained },
+      { source_id: "guess", ...trained },
+      { source_id: "own", ...known },
+    ]);
+    expect(await rows("SELECT sum(backlog) AS n FROM regions")).toEqual([{ n: 2 }]);
+    const waiting = "sum(waiting_open + waiting_yes + waiting_no)";
+    expect(await rows(`SELECT ${waiting} AS n FROM region_levels`)).toEqual([{ n: 2 }]);
+    expect(await rows("SELECT sum(attempted) AS n FROM region_levels")).toEqual([{ n: 5 }]);
+  });
+
+  test("never more than one of a source, in one message, in many at once, or later", async () => {
+    await setPolicy({ pairs: { sentinelShare: 1 } });
+    const sources = ["a", "b", "c", "d"];
+    await storeSources(
+      sources.map((id) => ({ id, answer: "There are four dogs.", ownAnswer: "There are nine dogs." })),
+    );
+    const jobsOf = (id: string) => [
+      { source: id, level: 3 },
+      { source: id, level: 1, errorType: "count-far" as const },
+      { source: id, level: 4 },
+    ];
+    const jobs = await storeJobs(sources.flatMap(jobsOf));
+    const [first = [], second = [], third = [], fourth = []] = [0, 3, 6, 9].map((at) => jobs.slice(at, at + 3));
+    await deliver([{ jobs: first }]);
+    await Promise.all(second.map((job) => deliver([{ jobs: [job] }])));
+    for (const job of third) await deliver([{ jobs: [job] }]);
+    await Promise.all([deliver([{ jobs: fourth }]), deliver([{ jobs: fourth }])]);
+    const pairs = await made();
+    expect(pairs.length).toBeGreaterThan(sources.length);
+    for (const id of sources) {
+      expect(pairs.filter(({ source_id, sentinel }) => source_id === id && sentinel === 1)).toHaveLength(1);
+    }
+  });
+
+  test("are the policy's share of the known pairs, the same for every delivery", async () => {
+    await setPolicy({ pairs: { sentinelShare: 0.3 } });
+    const jobs = await storeCounts(120);
+    await deliver([{ jobs: jobs.slice(0, 60) }, { jobs: jobs.slice(60) }]);
+    const first = (await made()).filter(({ sentinel }) => sentinel === 1);
+    expect(first.length).toBeGreaterThan(18);
+    expect(first.length).toBeLessThan(54);
+    await rows("DELETE FROM pairs");
+    await rows("UPDATE edit_jobs SET state = 'queued'");
+    await deliver([{ jobs }]);
+    expect((await made()).filter(({ sentinel }) => sentinel === 1)).toEqual(first);
   });
 });
 

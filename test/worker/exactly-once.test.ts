@@ -242,7 +242,14 @@ test("a group of many clients' requests is one commit, and each event has its ow
             split: null,
             polarity: null,
           });
-          const failure = { eventId, contentSha256: content, verdict: "unjudged" as const, held: false, columns };
+          const failure = {
+            eventId,
+            contentSha256: content,
+            verdict: "unjudged" as const,
+            tagged: false,
+            held: false,
+            columns,
+          };
           const clientId = clients[event.client]?.clientId ?? "";
           const events = [{ ...failure, region: "other/attribute/und/text" }];
           return { clientId, reportCap: 3, receivedAt: 1, events };

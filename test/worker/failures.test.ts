@@ -169,6 +169,57 @@ test("a conflict leaves neither a source nor a count", async () => {
   expect(await regionCounts(language)).toEqual({});
 });
 
+describe("a wrong answer whose error type nobody told", () => {
+  const untagged = (eventId: string) => ours(eventId, { errorType: undefined });
+  const counted = async () => (await regionCounts(language))["counting/count-near/image"]?.counted ?? 0;
+
+  test("weighs half for the next plan, and is a failure like the others in the total", async () => {
+    await postEvents(client.key, [untagged("inferred"), ours("told")]);
+    await postEvents(client.key, [ours("labelled", { errorType: undefined, tags: { error_type: "count-near" } })]);
+    expect((await regionCounts(language))["counting/count-near/image"]).toEqual({
+      failures: 3,
+      counted: 2.5,
+      exposures: 3,
+    });
+  });
+
+  test("counts after the tagged ones below the cap, whatever the order in which they come", async () => {
+    const orders = ["u u u t t u", "t u t u u u", "t t u u u u", "uu uttu", "uuuutt"];
+    for (const [nth, order] of orders.entries()) {
+      const before = await counted();
+      const { key } = await createKey(["ingest"], { reportCap: 3 });
+      for (const [request, kinds] of order.split(" ").entries()) {
+        const events = [...kinds].map((kind, i) => (kind === "u" ? untagged : ours)(`${nth}/${request}/${i}`));
+        await postEvents(key, events);
+      }
+      expect((await counted()) - before, order).toBe(2 + 0.5);
+    }
+  });
+});
+
+test("what a client reported is noted by region, right answers too, each event once", async () => {
+  const { key, clientId } = await createKey(["ingest"], { reportCap: 2 });
+  const right = (eventId: string) => ours(eventId, { response: "There are two dogs." });
+  const events = [ours("w1"), right("r1"), ours("w2", { errorType: undefined }), ours("w3"), ours("w4")];
+  await postEvents(key, [
+    ...events,
+    ours("far", { errorType: "count-far" }),
+    ours("unjudged", { reference: undefined }),
+  ]);
+  await postEvents(key, [right("r1"), right("r2")]);
+  const noted = await env.DB.prepare(
+    "SELECT region, exposures, counted, tagged FROM region_reports WHERE client_id = ?1 ORDER BY region",
+  )
+    .bind(clientId)
+    .all();
+  expect(noted.results).toEqual([
+    { region: `counting/count-far/${language}/image`, exposures: 1, counted: 1, tagged: 1 },
+    { region: `counting/count-near/${language}/image`, exposures: 6, counted: 2, tagged: 2 },
+  ]);
+  const counts = await regionCounts(language);
+  for (const region of Object.values(counts)) expect(region.exposures).toBe(7);
+});
+
 test("two clients may use the same event id", async () => {
   const other = await createKey(["ingest"]);
   await postEvents(client.key, [ours("shared")]);

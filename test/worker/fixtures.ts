@@ -133,16 +133,17 @@ export async function storePairs(pairs: readonly PairFixture[]): Promise<string[
               'accepted', 'builtin', 0, 0 FROM json_each(?1)`,
     ).bind(json),
     env.DB.prepare(
-      `INSERT INTO pairs (id, job_id, source_id, region, error_type, level, rejected, polarity, origin, state, trainings,
+      `INSERT INTO pairs (id, job_id, source_id, region, error_type, level, rejected, polarity, origin, state, state_at,
                           created_at)
        SELECT p.value ->> 'id', p.value ->> 'id', s.id, p.value ->> 'region', p.value ->> 'errorType',
-              p.value ->> 'level', p.value ->> 'rejected', s.polarity, 'builtin', p.value ->> 'state',
-              p.value ->> 'trainings', p.value ->> 'createdAt'
+              p.value ->> 'level', p.value ->> 'rejected', s.polarity, 'builtin', 'ready', p.value ->> 'createdAt',
+              p.value ->> 'createdAt'
        FROM json_each(?1) p JOIN sources s ON s.id = p.value ->> 'source'`,
     ).bind(json),
     env.DB.prepare(
-      "UPDATE regions SET backlog = (SELECT count(*) FROM pairs WHERE region = regions.key AND state IN ('ready', 'leased'))",
-    ),
+      `UPDATE pairs SET state = p.value ->> 'state', trainings = p.value ->> 'trainings'
+       FROM json_each(?1) p WHERE pairs.id = p.value ->> 'id' AND (p.value ->> 'state' <> 'ready' OR p.value ->> 'trainings' > 0)`,
+    ).bind(json),
   ]);
   return full.map(({ id }) => id);
 }
@@ -227,6 +228,8 @@ export class RecordingQueue {
 /** Empties every table but the key and policy ones, so that tests of one file start alike. */
 export async function emptyLoop(): Promise<void> {
   const tables = [
+    "rechecks",
+    "sentinel_scores",
     "pair_refusals",
     "pair_scores",
     "pairs",
@@ -241,6 +244,8 @@ export async function emptyLoop(): Promise<void> {
     "regions",
     "difficulties",
     "audit_log",
+    "reservations",
+    "spending",
   ];
   await env.DB.batch([
     env.DB.prepare("UPDATE pointers SET adapter = NULL, round_id = NULL, updated_at = 0"),

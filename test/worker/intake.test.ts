@@ -206,6 +206,23 @@ describe("an event that speaks of something unknown", () => {
     expect(await counts()).toEqual({ failures: 2, counted: 2, exposures: 2 });
   });
 
+  test("weighs half when it is released, if nobody told its error type", async () => {
+    const client = await createKey(["ingest"]);
+    await postEvents(client.key, [
+      ours("untagged", { adapter, errorType: undefined }),
+      ours("tagged", { adapter }),
+      ours("right", { adapter, errorType: undefined, response: "There are two dogs." }),
+    ]);
+    await expectJson(
+      await call("POST", "/v1/failures/release", { key: ADMIN_KEY, json: { reason: "unknown-adapter" } }),
+    );
+    expect((await regionCounts(language))["counting/count-near/image"]).toEqual({
+      failures: 2,
+      counted: 1.5,
+      exposures: 3,
+    });
+  });
+
   test("of a model that the policy does not know is held too", async () => {
     const client = await createKey(["ingest"]);
     await setIntakePolicy({ models: ["mini-1"] });

@@ -1,6 +1,6 @@
 import { createExecutionContext, createMessageBatch, getQueueResult } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { onEditMessages } from "../../workers/editor/consumer.ts";
 import type { EditMessage } from "../../workers/env.ts";
 import { emptyLoop, rows, setPolicy, storeJobs, storeSources } from "./fixtures.ts";
@@ -12,8 +12,12 @@ const TIMEOUT_MS = 1_500;
 
 beforeEach(async () => {
   await emptyLoop();
-  await setPolicy({ editor: { modelTimeoutMs: TIMEOUT_MS, modelFailuresToSwitch: 3 } });
+  await setPolicy({
+    editor: { modelTimeoutMs: TIMEOUT_MS, modelFailuresToSwitch: 3 },
+    pairs: { sentinelShare: 0 },
+  });
 });
+afterEach(() => vi.restoreAllMocks());
 
 /** What the fake endpoint was asked. */
 interface Asked {
@@ -21,6 +25,8 @@ interface Asked {
   readonly authorization: string | null;
   readonly model: string;
   readonly messages: readonly { role: string; content: string }[];
+  readonly max_tokens?: number;
+  readonly max_completion_tokens?: number;
 }
 
 type Endpoint = (asked: Asked, signal: AbortSignal | null) => Response | Promise<Response>;
@@ -252,6 +258,14 @@ describe("a broken model", () => {
     expect(await switches()).toHaveLength(1);
   });
 
+  test("tokens that bought no pair make the region's pairs dearer", async () => {
+    const jobs = await storeDogs(2);
+    await edit(jobs.slice(0, 1), good);
+    await edit(jobs.slice(1), () => saying("There are two dogs."));
+    expect(await editors()).toEqual({ [`accepted by ${MODEL}`]: 1, [`refused by ${MODEL}`]: 1 });
+    expect(await rows("SELECT cost_tokens FROM regions")).toEqual([{ cost_tokens: 0.8 * 120 + 0.2 * 240 }]);
+  });
+
   test("the tokens of useless replies are counted", async () => {
     await edit(await storeDogs(1), () => completion("?"));
     expect(await rows("SELECT editor, tokens_in, tokens_out FROM edit_jobs")).toEqual([
@@ -275,5 +289,166 @@ describe("a broken model", () => {
     }
     expect(calls).toBe(0);
     expect(await editors()).toEqual({ "accepted by builtin": 2 });
+  });
+});
+
+describe("what a model costs", () => {
+  const prices = { inputMicrosPerMillion: 1_000_000, outputMicrosPerMillion: 3_000_000 };
+
+  interface Accounts {
+    readonly tokens: number;
+    readonly micros: number;
+  }
+  /** What jobs say that they cost, and what the day says was spent. */
+  async function accounts(): Promise<{ jobs: Accounts | undefined; day: Accounts | undefined }> {
+    const [jobs] = await rows<Accounts>(
+      "SELECT sum(tokens_in + tokens_out) AS tokens, sum(cost_micros) AS micros FROM edit_jobs",
+    );
+    const [day] = await rows<Accounts>(
+      `SELECT sum(tokens_spent) AS tokens, sum(micros_spent) AS micros FROM spending
+       WHERE tokens_reserved = 0 AND micros_reserved = 0`,
+    );
+    return { jobs, day };
+  }
+  /** The one log line about edits. */
+  async function logged(work: () => Promise<unknown>): Promise<Record<string, unknown>> {
+    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    await work();
+    const lines = log.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>);
+    return lines.find(({ event }) => event === "edited") ?? {};
+  }
+
+  test("is the policy's price of its tokens: of the job, of the region's pairs, and of the day", async () => {
+    await setPolicy({ spending: prices });
+    await edit(await storeDogs(3), good);
+    expect(await rows("SELECT DISTINCT cost_micros FROM edit_jobs")).toEqual([{ cost_micros: 160 }]);
+    expect(await rows("SELECT cost_tokens, cost_micros FROM regions")).toEqual([
+      { cost_tokens: 120, cost_micros: 160 },
+    ]);
+    const spent = { tokens: 360, micros: 480 };
+    expect(await accounts()).toEqual({ jobs: spent, day: spent });
+    expect(await rows("SELECT id FROM reservations")).toEqual([]);
+  });
+
+  const costly: [string, Endpoint][] = [
+    ["refused edits", () => saying("There are two dogs.")],
+    ["useless replies", () => completion("?")],
+    [
+      "replies that do not tell their tokens",
+      ({ messages }) => {
+        const said = messages.length === 2 ? "There are two dogs." : "There are three dogs.";
+        return Response.json({ choices: [{ message: { content: JSON.stringify({ rejected: said }) } }] });
+      },
+    ],
+    ["broken connections", () => Promise.reject(new TypeError("connect ECONNRESET"))],
+    ["a server that fails after its work", () => new Response("boom", { status: 500 })],
+  ];
+  test.each(costly)("counts for %s too, and jobs and the day agree to the token", async (_, endpoint) => {
+    await setPolicy({ spending: prices, editor: { modelTimeoutMs: TIMEOUT_MS, modelFailuresToSwitch: 3 } });
+    await edit(await storeDogs(2), endpoint);
+    const { jobs, day } = await accounts();
+    expect(jobs?.tokens).toBeGreaterThan(200);
+    expect(jobs?.micros).toBeGreaterThan(200);
+    expect(day).toEqual(jobs);
+  });
+
+  test("is nothing where the server turned the request down", async () => {
+    await edit(await storeDogs(2), () => Response.json({ error: { message: "no such model" } }, { status: 404 }));
+    expect(await editors()).toEqual({ "accepted by builtin": 2 });
+    expect(await accounts()).toEqual({ jobs: { tokens: 0, micros: 0 }, day: { tokens: 0, micros: 0 } });
+  });
+
+  test("where no tokens are left the built-in editor does it, the log says so, and no model is asked", async () => {
+    await setPolicy({ spending: { tokensPerDay: 1_000 } });
+    let asked: Asked[] = [];
+    const jobs = await storeDogs(6);
+    const line = await logged(async () => {
+      asked = await edit(jobs, good);
+    });
+    expect(asked).toEqual([]);
+    expect(await editors()).toEqual({ "accepted by builtin": 6 });
+    expect(line).toMatchObject({ asked: 6, accepted: 6, unpaid: 6, switched: "budget" });
+    expect(await switches()).toEqual([]);
+  });
+
+  test("where money is left for some, the model does those, and the day's limit is kept", async () => {
+    const outputTokensPerCall = 100;
+    const microsPerDay = 20_000;
+    await setPolicy({ spending: { ...prices, microsPerDay, outputTokensPerCall } });
+    // An honest server that uses all that it may.
+    const full: Endpoint = async (asked, signal) => {
+      const reply = (await (await good(asked, signal)).json()) as object;
+      return Response.json({
+        ...reply,
+        usage: { prompt_tokens: 2_000, completion_tokens: asked.max_tokens, total_tokens: 2_100 },
+      });
+    };
+    const line = await logged(async () => edit(await storeDogs(30), full));
+    const { jobs, day } = await accounts();
+    expect(day).toEqual(jobs);
+    expect(day?.micros).toBeLessThanOrEqual(microsPerDay);
+    const done = await editors();
+    expect(done[`accepted by ${MODEL}`]).toBeGreaterThanOrEqual(5);
+    expect(done["accepted by builtin"]).toBe(line.unpaid);
+    expect(day?.micros).toBe(2_300 * (done[`accepted by ${MODEL}`] ?? 0));
+  });
+
+  test("messages at once share the day's limit", async () => {
+    const tokensPerDay = 40_000;
+    await setPolicy({ spending: { tokensPerDay } });
+    const jobs = await storeDogs(40);
+    const slices = [0, 10, 20, 30].map((at) => jobs.slice(at, at + 10));
+    const dear: Endpoint = async (asked, signal) => {
+      const reply = (await (await good(asked, signal)).json()) as object;
+      return Response.json({ ...reply, usage: { prompt_tokens: 1_500, completion_tokens: 500, total_tokens: 2_000 } });
+    };
+    await Promise.all(slices.map((slice) => edit(slice, dear)));
+    const { jobs: told, day } = await accounts();
+    expect(day).toEqual(told);
+    expect(day?.tokens).toBeGreaterThan(2_000);
+    expect(day?.tokens).toBeLessThanOrEqual(tokensPerDay);
+  });
+
+  test("a reply is limited to the tokens that were reserved, under the name that the server knows", async () => {
+    await setPolicy({ spending: { outputTokensPerCall: 64 } });
+    const jobs = await storeDogs(9);
+    const [older] = await edit(jobs.slice(0, 1), good);
+    expect(older).toMatchObject({ max_tokens: 64 });
+    expect(older).not.toHaveProperty("max_completion_tokens");
+    const newer = await edit(jobs.slice(1), (asked, signal) => {
+      if (asked.max_tokens === undefined) return good(asked, signal);
+      const message =
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+      return Response.json({ error: { message, param: "max_tokens", code: "unsupported_parameter" } }, { status: 400 });
+    });
+    expect(await editors()).toEqual({ [`accepted by ${MODEL}`]: 9 });
+    const refused = newer.filter(({ max_tokens }) => max_tokens !== undefined);
+    expect(refused.length).toBeLessThanOrEqual(4);
+    const taken = newer.filter(({ max_tokens }) => max_tokens === undefined);
+    expect(taken.map((asked) => asked.max_completion_tokens)).toEqual(Array(8).fill(64));
+    expect((await accounts()).day?.tokens).toBe(9 * 120);
+  });
+
+  test("a database that is busy sends the message back, and no job is given up for it", async () => {
+    const jobs = await storeDogs(2);
+    const busy = new Proxy(env.DB, {
+      get(target, name) {
+        if (name === "batch") return () => Promise.reject(new Error("D1_ERROR: D1 DB is overloaded"));
+        const value = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const message = { id: "m", timestamp: new Date(), attempts: 1, body: { jobs } };
+    const batch = createMessageBatch<EditMessage>("nearmiss-edits", [message]);
+    const settings = { EDITOR_BASE_URL: ENDPOINT, EDITOR_MODEL: MODEL, EDITOR_API_KEY: SECRET };
+    await onEditMessages(batch, { DB: busy, ...settings }, async () => saying("There are three dogs."));
+    const { explicitAcks, retryMessages } = await getQueueResult(batch, createExecutionContext());
+    expect({ explicitAcks, again: retryMessages.map(({ msgId }) => msgId) }).toEqual({
+      explicitAcks: [],
+      again: ["m"],
+    });
+    expect(await rows("SELECT DISTINCT state FROM edit_jobs")).toEqual([{ state: "queued" }]);
+    await edit(jobs, good);
+    expect(await editors()).toEqual({ [`accepted by ${MODEL}`]: 2 });
   });
 });

@@ -83,7 +83,7 @@ describe("a right answer given afterwards", () => {
       expect.objectContaining({ answer: "There are two dogs.", own_answer: "There are three dogs.", split: "train" }),
     ]);
     expect(await regionCounts(language)).toEqual({
-      "counting/count-near/image": { failures: 1, counted: 1, exposures: 1 },
+      "counting/count-near/image": { failures: 1, counted: 0.5, exposures: 1 },
     });
     expect((await waiting()).some((one) => one.id === row.id)).toBe(false);
   });

@@ -131,10 +131,22 @@ export async function letExpire(round: Held): Promise<void> {
 
 /** Everything that a late holder could damage, in one comparable value. */
 export async function everything(): Promise<unknown> {
-  const tables = ["pairs", "rounds", "leases", "pair_scores", "pair_refusals", "regions", "region_levels", "pointers"];
+  const tables = [
+    "pairs",
+    "rounds",
+    "leases",
+    "pair_scores",
+    "pair_refusals",
+    "sentinel_scores",
+    "rechecks",
+    "regions",
+  ];
   return Object.fromEntries(
     await Promise.all(
-      [...tables, "difficulties", "audit_log", "adapters"].map(async (t) => [t, await rows(`SELECT * FROM ${t}`)]),
+      [...tables, "region_levels", "pointers", "difficulties", "audit_log", "adapters"].map(async (t) => [
+        t,
+        await rows(`SELECT * FROM ${t}`),
+      ]),
     ),
   );
 }

@@ -4,11 +4,10 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { imagesOf } from "../../shared/contracts/common.ts";
 import type { GateLine, PairLine } from "../../shared/contracts/training.ts";
+import { POLARITY_SLACK_PAIRS } from "../../shared/hardness/allotment.ts";
 import { splitOfImage } from "../../shared/taxonomy/split.ts";
 import { onEditMessages } from "../../workers/editor/consumer.ts";
 import { runTick } from "../../workers/scheduler/tick.ts";
-import type { ReadyPair } from "../../workers/store/pairs.ts";
-import { type BatchLimits, chooseBatch, POLARITY_SLACK_PAIRS, regionCap } from "../../workers/training/batch.ts";
 import { completeRound } from "../../workers/training/complete.ts";
 import {
   emptyLoop,
@@ -18,6 +17,7 @@ import {
   rows,
   setPolicy,
   storeImages,
+  storeJobs,
   storePair,
   storePairs,
   storeSource,
@@ -42,7 +42,7 @@ let key: string;
 
 beforeEach(async () => {
   await emptyLoop();
-  await setPolicy({ training: { minPairs: 2, maxPairs: 100, regionCapShare: 1 } });
+  await setPolicy({ training: { minPairs: 2, maxPairs: 100, regionCapShare: 1 }, batch: { startPairs: 2 } });
   key = (await createKey(["train"])).key;
 });
 
@@ -90,29 +90,27 @@ describe("the batch", () => {
       ],
       chosen: "There are two dogs.",
       rejected: "wrong s-0-count-near-3",
+      use: "train",
+      predicted: expect.closeTo(1 / (1 + Math.exp(0.5)), 4),
     });
     for (const limit of ["0", "501", "1.5", "x"]) {
       await expectError(await onRound(key, round, "GET", `pairs?limit=${limit}`), 400);
     }
   });
 
-  test("takes whole groups, the oldest first", async () => {
+  test("takes the level nearest to the middle first, and of it the oldest", async () => {
     await setPolicy({ training: { maxPairs: 5 } });
-    for (let i = 0; i < 4; i++) {
-      await storeSource({ id: `s${i}` });
-      await storePair({ source: `s${i}`, level: 3, createdAt: i });
-      await storePair({ source: `s${i}`, level: 4, createdAt: 100 + i });
-    }
+    const numbers = [0, 1, 2, 3];
+    await storeSources(numbers.map((i) => ({ id: `s${i}` })));
+    await storePairs(
+      numbers.flatMap((i) => [3, 4].map((level) => ({ source: `s${i}`, level, createdAt: -level * i }))),
+    );
     const lines = await allLines<PairLine>(key, await claimRound(key, "t"), "pairs");
-    expect(lines.map(({ id }) => id)).toEqual([
-      "s0-count-near-3",
-      "s0-count-near-4",
-      "s1-count-near-3",
-      "s1-count-near-4",
-    ]);
+    const ids = numbers.map((i) => `s${i}-count-near-3`);
+    expect(lines.map(({ id }) => id).sort()).toEqual([...ids, "s3-count-near-4"]);
   });
 
-  test("takes from every region in proportion to its backlog, and from none above its cap", async () => {
+  test("takes from every region what it is worth, and from none above its cap", async () => {
     await setPolicy({ training: { maxPairs: 20, regionCapShare: 0.5 } });
     await storeReady("many", 40);
     for (const [errorType, count] of [
@@ -159,78 +157,14 @@ describe("the batch", () => {
     expect((await claimRound(key, "c")).batch.pairs).toBe(120);
   });
 
-  test("leaves out pairs trained often enough, with a missing image, or on a held-out or mixed prompt", async () => {
-    const [held, train] = [imageOf(7, "gate"), imageOf(8)];
-    await storeSource({ id: "good" });
-    await storeSource({ id: "tired" });
-    await storeSource({ id: "unseen", images: [imageOf(99)], uploaded: false });
-    await storeSource({ id: "judged", images: [held] });
-    await storeSource({ id: "mixed", images: [train, held] });
-    for (const source of ["good", "unseen", "judged", "mixed"]) await storePair({ source });
-    await storePair({ source: "good", level: 4 });
-    await storePair({ source: "tired", trainings: 3 });
-    const round = await claimRound(key, "t");
-    const lines = await allLines<PairLine>(key, round, "pairs");
-    expect(lines.map(({ group }) => group)).toEqual(["good", "good"]);
-  });
-});
-
-describe("the choice of a batch", () => {
-  const group = fc.record({
-    task: fc.constantFrom("counting", "existence", "colour"),
-    polarity: fc.constantFrom("yes", "no", null),
-    errors: fc.array(fc.constantFrom("attribute", "negation", "count-near"), { minLength: 1, maxLength: 3 }),
-    createdAt: fc.integer({ min: 0, max: 20 }),
-  });
-  const readyPairs = fc.array(group, { maxLength: 80 }).map((groups): ReadyPair[] =>
-    groups
-      .flatMap(({ task, polarity, errors, createdAt }, i) =>
-        errors.map((error, j) => ({
-          id: `${i}-${j}`,
-          sourceId: `s${i}`,
-          region: `${task}/${error}/en/image`,
-          polarity,
-          createdAt,
-        })),
-      )
-      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1)),
-  );
-  const limits: fc.Arbitrary<BatchLimits> = fc.record({
-    maxPairs: fc.integer({ min: 1, max: 60 }),
-    regionCapShare: fc.double({ min: 0.05, max: 1, noNaN: true }),
-  });
-
-  test("holds every limit, takes whole groups, and balances yes and no, whatever is ready", () => {
-    fc.assert(
-      fc.property(readyPairs, limits, (ready, limit) => {
-        const regions = Map.groupBy(ready, ({ region: name }) => name);
-        const backlogs = [...regions].map(([name, pairs]) => ({ region: name, backlog: pairs.length }));
-        const batch = chooseBatch(ready, backlogs, limit);
-        expect(chooseBatch(ready, backlogs, limit)).toEqual(batch);
-        expect(new Set(batch).size).toBe(batch.length);
-        expect(batch.length).toBeLessThanOrEqual(limit.maxPairs);
-        for (const [, pairs] of Map.groupBy(batch, ({ region: name }) => name)) {
-          expect(pairs.length).toBeLessThanOrEqual(regionCap(limit));
-        }
-        for (const [id, pairs] of Map.groupBy(batch, ({ sourceId }) => sourceId)) {
-          expect(pairs).toHaveLength(ready.filter(({ sourceId }) => sourceId === id).length);
-        }
-        for (const [, pairs] of Map.groupBy(batch, ({ region: name }) => name.split("/")[0])) {
-          const saying = (polarity: string) => pairs.filter((pair) => pair.polarity === polarity).length;
-          expect(Math.abs(saying("yes") - saying("no"))).toBeLessThanOrEqual(POLARITY_SLACK_PAIRS);
-        }
-      }),
-      { numRuns: 200 },
-    );
-  });
-
-  test("takes everything when everything fits", () => {
-    fc.assert(
-      fc.property(readyPairs, (ready) => {
-        const open = ready.map((pair) => ({ ...pair, polarity: null }));
-        expect(chooseBatch(open, [], { maxPairs: 1_000, regionCapShare: 1 })).toHaveLength(open.length);
-      }),
-    );
+  test("leaves out what is not ready: quarantined, parked, rejected and expired pairs, and those trained often enough", async () => {
+    await storeReady("s", 8);
+    for (const [i, state] of ["quarantined", "parked", "rejected", "expired"].entries()) {
+      await env.DB.prepare("UPDATE pairs SET state = ?2 WHERE id = ?1").bind(`s-${i}-count-near-3`, state).run();
+    }
+    await env.DB.prepare("UPDATE pairs SET state = 'trained', trainings = 3 WHERE id = 's-4-count-near-3'").run();
+    const lines = await allLines<PairLine>(key, await claimRound(key, "t"), "pairs");
+    expect(lines.map(({ group }) => group)).toEqual(["s-5", "s-6", "s-7"]);
   });
 });
 
@@ -245,6 +179,20 @@ describe("held-out images", () => {
     const messages = queue.sent.map((body, i) => ({ id: `m${i}`, timestamp: new Date(), attempts: 1, body }));
     await onEditMessages(createMessageBatch("nearmiss-edits", messages), { DB: env.DB });
   }
+
+  test("are never in a pair at all, though an edit was ordered: batches need not look", async () => {
+    const [held, train] = [imageOf(7, "gate"), imageOf(8)];
+    await storeSources([
+      { id: "good", images: [train] },
+      { id: "judged", images: [held] },
+      { id: "mixed", images: [train, held] },
+    ]);
+    const jobs = await storeJobs(["good", "judged", "mixed"].map((source) => ({ source })));
+    const message = { id: "m", timestamp: new Date(), attempts: 1, body: { jobs } };
+    await setPolicy({ pairs: { sentinelShare: 0 } });
+    await onEditMessages(createMessageBatch("nearmiss-edits", [message]), { DB: env.DB });
+    expect(await rows("SELECT source_id FROM pairs")).toEqual([{ source_id: "good" }]);
+  });
 
   test("are never in a leased pair, whatever images prompts combine, and never missing from the judging side", async () => {
     const images = Array.from({ length: 40 }, (_, i) => imageOf(i + 1, i % 5 === 0 ? "gate" : "train"));
@@ -276,7 +224,7 @@ describe("held-out images", () => {
         })
         .beforeEach(async () => {
           await emptyLoop();
-          await setPolicy({ training: { minPairs: 1, maxPairs: 200, regionCapShare: 1 } });
+          await setPolicy({ training: { minPairs: 1, maxPairs: 200, regionCapShare: 1 }, batch: { startPairs: 1 } });
         }),
       { numRuns: 12 },
     );
@@ -506,7 +454,13 @@ describe("complete", () => {
     test("another round's measurements: this one learns on top of them", async () => {
       const { holder } = await reported();
       const db = interrupted(completing, () =>
-        env.DB.prepare("UPDATE regions SET scored = 50, ability_mean = 3, ability_var = 0.05").run(),
+        env.DB.batch([
+          env.DB.prepare("UPDATE regions SET scored = 50, ability_mean = 3, ability_var = 0.05"),
+          env.DB.prepare(
+            `INSERT INTO rounds (id, trainer, state, created_at, policy_version, pairs, batch_sha256)
+             SELECT 'another', 'another', 'completed', 0, policy_version, 0, '' FROM rounds`,
+          ),
+        ]),
       );
       const request = { adapter: null, manifest: null, gate: gateOf("rejected"), metrics: {} };
       await completeRound({ DB: db }, actor, holder, request, Date.now());
@@ -602,7 +556,7 @@ describe("complete", () => {
   test("nothing is left to claim when everything is trained", async () => {
     await storeReady("s", 4);
     await promote(key, await claimRound(key, "t"), "one");
-    expect(await claim(key, "t")).toEqual({ round: null, reason: "A round needs 2 pairs, 0 are waiting." });
+    expect(await claim(key, "t")).toEqual({ round: null, reason: "No pair is ready." });
     const [row] = await rows<{ n: number }>("SELECT count(*) AS n FROM leases WHERE state = 'live'");
     expect(row?.n).toBe(0);
     expect(

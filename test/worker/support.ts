@@ -1,12 +1,11 @@
 /// <reference types="@cloudflare/vitest-plugin/types" />
-import { applyD1Migrations, type D1Migration } from "cloudflare:test";
+import type { D1Migration } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
-import { beforeAll } from "vitest";
 import type { ErrorBody, Scope } from "../../shared/contracts/common.ts";
 import type { EventResult } from "../../shared/contracts/ingest.ts";
 import type { Env } from "../../workers/env.ts";
 
-/** What every test inside workerd needs. Importing this file migrates the test file's own database. */
+/** What every test inside workerd needs. */
 
 declare global {
   namespace Cloudflare {
@@ -19,10 +18,6 @@ declare global {
   }
 }
 type WorkerEnv = Env;
-
-beforeAll(async () => {
-  await applyD1Migrations(env.DB, env.MIGRATIONS);
-});
 
 /** The bootstrap key whose hash the test configuration binds. */
 export const ADMIN_KEY = "nm_test-admin";
@@ -77,10 +72,15 @@ export async function createKey(
 }
 
 const LANGUAGES =
-  "aa ab af am an as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cv cy da dv dz ee eo et eu ff fj fo fy".split(
+  "aa ab af am an as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cv cy da dv dz ee eo et eu ff fj fo fy ga gd gl gn".split(
     " ",
   );
 let languages = 0;
+
+/** Lets every language be fresh again: the stores are empty. */
+export function forgetLanguages(): void {
+  languages = 0;
+}
 
 /** A language that no other test of the file reports in: so its regions are the test's own. */
 export function freshLanguage(): string {

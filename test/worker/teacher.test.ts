@@ -149,7 +149,9 @@ describe("a right answer", () => {
     expect(await rowsOf("sources", client.clientId, "e0")).toEqual([
       expect.objectContaining({ answer: RIGHT, own_answer: "There are three dogs.", split: "train" }),
     ]);
-    expect(await regionCounts("en")).toEqual({ "counting/count-near/text": { failures: 1, counted: 1, exposures: 1 } });
+    expect(await regionCounts("en")).toEqual({
+      "counting/count-near/text": { failures: 1, counted: 0.5, exposures: 1 },
+    });
     const [id] = (await rows<{ id: string }>("SELECT id FROM failures")).map((row) => row.id);
     expect(await rows("SELECT actor, subject FROM audit_log WHERE action = 'failure.answer'")).toEqual([
       { actor: `teacher:${MODEL}`, subject: id },
@@ -197,7 +199,7 @@ describe("a right answer", () => {
     expect(waiting).toBe(2);
     expect(runs.map(({ done }) => done?.teacherAnswered).sort()).toEqual([0, 1]);
     expect(await countRows("sources")).toBe(1);
-    expect((await regionCounts("en"))["counting/count-near/text"]).toEqual({ failures: 1, counted: 1, exposures: 1 });
+    expect((await regionCounts("en"))["counting/count-near/text"]).toEqual({ failures: 1, counted: 0.5, exposures: 1 });
     expect(await countRows("audit_log")).toBe(audits + 1);
     expect(await metrics()).toEqual(counted(1, 0, 0));
   });
@@ -214,8 +216,30 @@ describe("a right answer", () => {
     expect(await answers()).toEqual([
       { verdict: "wrong", reference: "There are nine dogs.", answered_by: "bootstrap" },
     ]);
-    expect(Object.values(await regionCounts("en"))).toEqual([{ failures: 1, counted: 1, exposures: 1 }]);
+    expect(Object.values(await regionCounts("en"))).toEqual([{ failures: 1, counted: 0.5, exposures: 1 }]);
     expect(await rows("SELECT actor FROM audit_log WHERE action = 'failure.answer'")).toEqual([{ actor: "bootstrap" }]);
+  });
+});
+
+describe("what the teacher costs", () => {
+  const spent = () => rows("SELECT tokens_reserved AS reserved, tokens_spent AS spent FROM spending");
+
+  test("is paid out of the day's limit; a reply that does not tell its tokens counts as the longest there could be", async () => {
+    await report({});
+    await teach(saying(RIGHT));
+    expect(await spent()).toEqual([{ reserved: 0, spent: expect.any(Number) }]);
+    const [day] = (await spent()) as { spent: number }[];
+    expect(day?.spent).toBeGreaterThan(512);
+  });
+
+  test("where nothing is left, nobody is asked, and the events wait without losing an attempt", async () => {
+    await setPolicy({ spending: { tokensPerDay: 100 } });
+    await report(...several(3));
+    const { asked, done } = await teach(saying(RIGHT));
+    expect(asked).toEqual([]);
+    expect(done).toEqual({ teacherAnswered: 0, teacherRefused: 0, teacherFailed: 0, teacherStopped: null });
+    expect(await attempts()).toEqual([0, 0, 0]);
+    expect(await spent()).toEqual([{ reserved: 0, spent: 0 }]);
   });
 });
 

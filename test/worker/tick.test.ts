@@ -2,15 +2,15 @@ import { env } from "cloudflare:workers";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_POLICY, schedulerPolicy } from "../../shared/contracts/policy.ts";
-import { canonicalJson } from "../../shared/hardness/canonical.ts";
 import { makePlan } from "../../shared/hardness/plan.ts";
-import type { PlanInputs, PlanLine } from "../../shared/hardness/state.ts";
+import { decodeInputs, encodeInputs, encodePlan, FORMAT } from "../../shared/hardness/record.ts";
+import type { PlanLine } from "../../shared/hardness/state.ts";
 import { ERROR_TYPES } from "../../shared/taxonomy/taxonomy.ts";
 import { fromRow, toRow } from "../../workers/scheduler/archive.ts";
 import { chooseSources } from "../../workers/scheduler/choose.ts";
 import { onCron, SWEEP_AGE_MS, slotOf, sweep } from "../../workers/scheduler/cron.ts";
 import { runTick } from "../../workers/scheduler/tick.ts";
-import type { EditableSource } from "../../workers/store/ticks.ts";
+import type { EditableSource } from "../../workers/store/supply.ts";
 import {
   emptyLoop,
   imageOf,
@@ -85,7 +85,7 @@ describe("a tick", () => {
     await env.DB.prepare(
       "INSERT INTO clients (id, name, report_cap, created_at) VALUES ('c', 'c', 3, 0) ON CONFLICT DO NOTHING",
     ).run();
-    await env.DB.prepare("INSERT INTO region_reports (client_id, region, counted) VALUES ('c', ?1, 3)")
+    await env.DB.prepare("INSERT INTO region_reports (client_id, region, exposures, counted) VALUES ('c', ?1, 5, 3)")
       .bind(COUNTING)
       .run();
     const { row, created } = await tick("one");
@@ -158,6 +158,40 @@ describe("a tick", () => {
     ]);
   });
 
+  test("raises a level by one step per round, however many ticks there are between two", async () => {
+    await setPolicy({ scheduler: { budgetPairs: 5 }, editor: { rejectedPerSource: 8, ownAnswerFirst: false } });
+    const numbers = Array.from({ length: 60 }, (_, i) => i);
+    await storeSources(
+      numbers.map((i) => ({ id: `s-${i}`, task: "background", errorType: "scene", images: [imageOf(i)] })),
+    );
+    await storeRegion("background", "scene", 30);
+    await env.DB.prepare("UPDATE regions SET level = 1, ability_mean = -3, ability_var = 0.01, scored = 100").run();
+    const levels: number[] = [];
+    const tickAt = async (now: number) => {
+      await env.DB.prepare("UPDATE regions SET new_failures = 30, new_exposures = 60").run();
+      await tick(`at ${now}`, { now });
+      const [job] = await rows<{ level: number }>(
+        "SELECT max(level) AS level FROM edit_jobs WHERE created_at = ?1",
+        now,
+      );
+      levels.push(job?.level ?? 0);
+    };
+    await tickAt(1);
+    await env.DB.prepare("UPDATE regions SET ability_mean = 6").run();
+    for (const now of [2, 3, 4]) await tickAt(now);
+    expect(levels).toEqual([1, 2, 2, 2]);
+    await env.DB.prepare(
+      `INSERT INTO rounds (id, trainer, state, created_at, finished_at, policy_version, pairs, batch_sha256)
+       VALUES ('round', 't', 'completed', 1, 5, 1, 0, '')`,
+    ).run();
+    for (const now of [6, 7, 8]) await tickAt(now);
+    expect(levels.slice(4)).toEqual([2, 3, 3]);
+    // It falls at once.
+    await env.DB.prepare("UPDATE regions SET ability_mean = -6").run();
+    await tickAt(9);
+    expect(levels.at(-1)).toBe(1);
+  });
+
   test("goes on until every source has had its edits, and never orders one twice", async () => {
     await storeCounts(25);
     for (let slot = 0; slot < 8; slot++) {
@@ -189,9 +223,10 @@ describe("replay", () => {
     await storeRegion("colour", "attribute", 3);
     for (const slot of ["one", "two", "three"]) {
       const { row } = await tick(slot, { now: HOUR_MS * (1 + slot.length) });
-      const inputs = JSON.parse(row.inputs) as PlanInputs;
-      expect(canonicalJson(inputs)).toBe(row.inputs);
-      expect(canonicalJson(makePlan(inputs))).toBe(row.plan);
+      const inputs = decodeInputs(row.inputs);
+      expect(row.format).toBe(FORMAT);
+      expect(encodeInputs(inputs)).toBe(row.inputs);
+      expect(encodePlan(makePlan(inputs))).toBe(row.plan);
       const digest = (text: string) => sha256Of(new TextEncoder().encode(text));
       expect([row.inputsSha256, row.planSha256]).toEqual([await digest(row.inputs), await digest(row.plan)]);
       expect(schedulerPolicy.parse(inputs.policy)).toEqual(inputs.policy);
@@ -237,6 +272,21 @@ describe("a broken queue", () => {
     expect(await sweep(deps, HOUR_MS + SWEEP_AGE_MS)).toBe(0);
     expect(await sweep(deps, HOUR_MS + SWEEP_AGE_MS + 1)).toBe(20);
     expect([...queue.jobs].sort()).toEqual((await allJobs()).map(({ id }) => id));
+  });
+
+  test("and then wakes them no sooner than after as long again, those that were enqueued only", async () => {
+    await storeCounts(30);
+    queue.broken = true;
+    await tick("one");
+    const deps = { DB: env.DB, EDIT_QUEUE: queue.asBinding() };
+    const first = HOUR_MS + SWEEP_AGE_MS + 1;
+    expect(await sweep(deps, first)).toBe(0);
+    queue.broken = false;
+    expect(await sweep(deps, first + 1)).toBe(20);
+    expect(await sweep(deps, first + 1 + SWEEP_AGE_MS)).toBe(0);
+    await env.DB.prepare("UPDATE edit_jobs SET state = 'accepted' WHERE rowid % 2 = 0").run();
+    expect(await sweep(deps, first + 2 + SWEEP_AGE_MS)).toBe(10);
+    expect(await sweep(deps, first + 3 + SWEEP_AGE_MS)).toBe(0);
   });
 });
 
@@ -322,6 +372,7 @@ describe("the choice of sources", () => {
     valueAtEntry: 1,
     valueAtStop: 1,
     capped: false,
+    alarms: [],
     sentence: "",
   });
   const policy = { rejectedPerSource: 2, ownAnswerFirst: true, wrongShare: 0.5 };
@@ -423,6 +474,17 @@ describe("the choice of sources", () => {
     expect(chosen.filter((source) => source?.polarity === "no")).toHaveLength(20);
     // Nor may what the model got wrong always be a yes: then the polarity would tell what is to be learnt.
     expect(chosen.filter((source) => source?.wrong && source.polarity === "no")).toHaveLength(10);
+  });
+
+  test("what the region lacks among its ready pairs comes first, over all its lines", () => {
+    const all = many(100, (i) => ({ polarity: i % 2 === 0 ? "yes" : "no" }));
+    const saying = (orders: { sourceId: string }[], polarity: string) =>
+      orders.filter(({ sourceId }) => all.find(({ id }) => id === sourceId)?.polarity === polarity).length;
+    const waiting = new Map([[COUNTING, { yes: 14, no: 2 }]]);
+    const first = chooseSources([line(3, 10)], all, policy, 1, waiting);
+    expect(saying(first, "no")).toBe(10);
+    const both = chooseSources([line(3, 10), line(2, 10)], all, policy, 1, waiting);
+    expect(saying(both, "no") + 2 - (saying(both, "yes") + 14)).toBe(0);
   });
 
   test("sources with the fewest jobs come first", () => {
