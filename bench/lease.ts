@@ -3,9 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { serveBare } from "../scripts/edge/bare.ts";
 import { bundleWorker } from "../scripts/edge/bundle.ts";
-import { migrate } from "../scripts/edge/migrate.ts";
 import { fillBare, fillReady, leasesNow, type ReadableDatabase, startAt } from "./lease/fill.ts";
 import type { Asked, Claimed } from "./lease/reads.ts";
 import type { Result } from "./run.ts";
@@ -56,14 +55,11 @@ interface Store {
 async function openStore(bundle: string, pairs: number): Promise<Store> {
   const begun = performance.now();
   const state = mkdtempSync(join(tmpdir(), "nearmiss-lease-"));
-  const miniflare = start(bundle, state);
-  const d1 = await miniflare.getD1Database("DB");
+  const { miniflare, db: d1, url } = await serveBare({ root: ROOT, state, contents: bundle });
   const db = d1 as unknown as Database;
-  await migrate(d1 as unknown as Parameters<typeof migrate>[0], join(ROOT, "migrations"));
   await fillRegions(db, REGIONS);
   await startAt(db, BATCH_PAIRS);
   await fillBare(db, () => fillReady(db, pairs));
-  const url = (await miniflare.ready).href;
   console.error(`${pairs} ready pairs after ${((performance.now() - begun) / 1_000).toFixed(0)} s`);
   return {
     pairs,
@@ -146,19 +142,4 @@ function verdicts(measured: readonly Measured[], race: Race): Result[] {
     { name: `rounds for ${TRAINERS} trainers at once`, value: race.rounds, unit: "rounds", op: ">=", target: TRAINERS },
     { name: "pairs in two of their leases", value: race.twice, unit: "pairs", op: "<=", target: 0 },
   ];
-}
-
-function start(contents: string, state: string): Miniflare {
-  const worker = {
-    name: "lease",
-    compatibilityDate: "2026-10-01",
-    compatibilityFlags: ["nodejs_compat"],
-    modules: [{ type: "ESModule", path: "index.js", contents }],
-    d1Databases: { DB: "lease" },
-  };
-  const store = { cf: false, resourcePersistencePath: join(state, "store") };
-  const options = { host: "127.0.0.1", port: 0, ...store, workers: [worker] };
-  return new Miniflare(
-    convertV4MiniflareOptions(options as unknown as Parameters<typeof convertV4MiniflareOptions>[0]),
-  );
 }

@@ -6,9 +6,8 @@ import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import Table from "cli-table3";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { serveBare } from "../scripts/edge/bare.ts";
 import { bundleWorker } from "../scripts/edge/bundle.ts";
-import { migrate } from "../scripts/edge/migrate.ts";
 import type { Result } from "./run.ts";
 import { type Database, fillPairs, fillRegions, renew } from "./tick/fill.ts";
 
@@ -113,12 +112,9 @@ async function withRegions(bundle: string, regions: number, pairCounts: readonly
   const state = mkdtempSync(join(tmpdir(), "nearmiss-tick-"));
   const program = join(state, "tick.mjs");
   writeFileSync(program, bundle);
-  const miniflare = start(bundle, state);
+  const { miniflare, db, url } = await serveBare({ root: ROOT, state, contents: bundle });
   try {
-    const db = await miniflare.getD1Database("DB");
-    await migrate(db as unknown as Parameters<typeof migrate>[0], join(ROOT, "migrations"));
     await fillRegions(db as unknown as Database, regions);
-    const url = (await miniflare.ready).href;
     const inWorkerd: Ask = async (body) => readAnswer(await fetch(url, { method: "POST", body: JSON.stringify(body) }));
     const { default: worker } = (await import(pathToFileURL(program).href)) as { default: WorkerModule };
     const env = { DB: db, BLOBS: await miniflare.getR2Bucket("BLOBS") };
@@ -155,28 +151,6 @@ async function silently<T>(run: () => Promise<T>): Promise<T> {
 
 interface WorkerModule {
   fetch(request: Request, env: object): Promise<Response>;
-}
-
-function start(contents: string, state: string): Miniflare {
-  const worker = {
-    name: "tick",
-    compatibilityDate: "2026-10-01",
-    compatibilityFlags: ["nodejs_compat"],
-    modules: [{ type: "ESModule", path: "index.js", contents }],
-    d1Databases: { DB: "tick" },
-    r2Buckets: { BLOBS: "tick" },
-  };
-  const options = {
-    host: "127.0.0.1",
-    port: 0,
-    cf: false,
-    handleStructuredLogs: () => {},
-    resourcePersistencePath: join(state, "store"),
-    workers: [worker],
-  };
-  return new Miniflare(
-    convertV4MiniflareOptions(options as unknown as Parameters<typeof convertV4MiniflareOptions>[0]),
-  );
 }
 
 async function readAnswer(response: Response): Promise<Read> {

@@ -1,7 +1,6 @@
 import type { PolicyDocument, SchedulerPolicy } from "../contracts/policy.ts";
+import { DAY_MS } from "../time.ts";
 import type { RegionState } from "./state.ts";
-
-const MS_PER_DAY = 86_400_000;
 
 /** What the backlog of one region could teach: its failures per tick, the gain of its pairs (0 to about 1), and how many wait. */
 export interface Waiting extends Pick<RegionState, "failureMass" | "backlog"> {
@@ -57,7 +56,7 @@ export function roundDue(
 ): RoundDecision {
   const { startPairs, startFixes, startAfterDays } = policy.batch;
   const { minPairs } = policy.training;
-  const days = lastRoundAt === null ? Number.POSITIVE_INFINITY : (now - lastRoundAt) / MS_PER_DAY;
+  const days = lastRoundAt === null ? Number.POSITIVE_INFINITY : (now - lastRoundAt) / DAY_MS;
   const overdue = days >= startAfterDays;
   const since = lastRoundAt === null ? "there was no round yet" : `the last round was ${days.toFixed(1)} days ago`;
   const limit = `one is due after ${startAfterDays} days`;

@@ -16,45 +16,23 @@ import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
 import { explainPlan } from "../../shared/hardness/explain.ts";
 import { makePlan } from "../../shared/hardness/plan.ts";
 import { encodeInputs, encodePlan, FORMAT } from "../../shared/hardness/record.ts";
-import type { PlanInputs, RegionState } from "../../shared/hardness/state.ts";
+import type { PlanInputs } from "../../shared/hardness/state.ts";
 import { policyFields } from "../../shared/policy/fields.ts";
+import { LEVELS } from "../../shared/taxonomy/taxonomy.ts";
+import { region } from "./plan-inputs.ts";
 
-const UNTRIED = { attempted: 0, refused: 0 };
-
-function region(errorType: string, failureMass: number): RegionState {
-  const cell = { task: "counting", errorType, language: "en", modality: "image" };
-  return {
-    ...cell,
-    key: Object.values(cell).join("/"),
-    failures: 3,
-    exposures: 40,
-    failureMass,
-    newFailures: 2,
-    newExposures: 20,
-    abilityMean: 0.2,
-    abilityVar: 0.4,
-    level: 2,
-    stairLevel: 2,
-    costTokens: 0,
-    costMicros: 0,
-    chosenLogRatio: 0,
-    backlog: 0,
-    scored: 0,
-    plannedAt: null,
-    editable: 100,
-    ownAnswers: 10,
-    offered: [1, 2, 3, 4],
-    alarms: [],
-    levels: [UNTRIED, UNTRIED, UNTRIED, UNTRIED],
-  };
-}
+const known = { failures: 3, exposures: 40, newFailures: 2, newExposures: 20, abilityMean: 0.2, abilityVar: 0.4 };
+const supplied = { editable: 100, ownAnswers: 10, offered: LEVELS };
 
 const inputs: PlanInputs = {
   at: 1_760_000_000_000,
   seed: 1,
   policy: { ...DEFAULT_POLICY.scheduler, budgetPairs: 60 },
   funds: { tokens: null, micros: null },
-  regions: [region("count-near", 4), region("count-far", 1)],
+  regions: [
+    region("counting", "count-near", { ...known, ...supplied, failureMass: 4 }),
+    region("counting", "count-far", { ...known, ...supplied, failureMass: 1 }),
+  ],
   difficulties: {},
 };
 const plan = makePlan(inputs);

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { ErasureRow } from "../../shared/contracts/retention.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import { REMOVAL_LOST_MS, RETENTION_LIMITS } from "../../workers/retention/limits.ts";
 import { requestErasure } from "../../workers/retention/requests.ts";
 import { retentionStep } from "../../workers/retention/step.ts";
@@ -11,7 +12,6 @@ import {
   audits,
   blobs,
   cutOff,
-  DAY_MS,
   emptyAll,
   expectNoRowWithoutBlob,
   expectUpload,

@@ -4,6 +4,7 @@ import { type ErrorType, regionKey, type Task } from "../../shared/taxonomy/taxo
 import type { EditMessage } from "../../workers/env.ts";
 import { currentPolicy } from "../../workers/store/policy.ts";
 import { prompt } from "./support.ts";
+import { watchedDatabase } from "./watched.ts";
 
 /** Rows as the other rooms would have made them, so that a test of one room needs no other. */
 
@@ -270,41 +271,12 @@ export async function rows<T>(sql: string, ...params: (string | number | null)[]
  * batch. So a test decides what comes between a room's reading and its writing.
  */
 export function interrupted(fragment: string, action: () => Promise<unknown>): D1Database {
-  const originals = new WeakMap<object, D1PreparedStatement>();
   let pending = true;
-  const interrupt = async (matches: boolean) => {
-    if (!matches || !pending) return;
-    pending = false;
-    await action();
-  };
-  const watch = (statement: D1PreparedStatement): D1PreparedStatement => {
-    const watched = new Proxy(statement, {
-      get(target, name) {
-        const value = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        if (name === "bind") return (...params: unknown[]) => watch(target.bind(...params));
-        return async (...args: unknown[]) => {
-          await interrupt(true);
-          return value.apply(target, args);
-        };
-      },
-    });
-    originals.set(watched, statement);
-    return watched;
-  };
-  return new Proxy(env.DB, {
-    get(target, name) {
-      if (name === "prepare") {
-        return (sql: string) => (sql.includes(fragment) ? watch(target.prepare(sql)) : target.prepare(sql));
-      }
-      if (name === "batch") {
-        return async (statements: D1PreparedStatement[]) => {
-          await interrupt(statements.some((statement) => originals.has(statement)));
-          return target.batch(statements.map((statement) => originals.get(statement) ?? statement));
-        };
-      }
-      const value = Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+  return watchedDatabase(async (run, sql) => {
+    if (pending && sql.some((one) => one.includes(fragment))) {
+      pending = false;
+      await action();
+    }
+    return run();
   });
 }

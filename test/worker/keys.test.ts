@@ -1,6 +1,7 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createKeyRequest, keysResponse } from "../../shared/contracts/operator.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import type { KeyActor } from "../../workers/http/context.ts";
 import { KEY_CACHE_MS } from "../../workers/http/key-cache.ts";
 import { closeKey, createKey, listKeys, rotateKey } from "../../workers/operator/keys.ts";
@@ -165,7 +166,6 @@ describe("the list of keys", () => {
 });
 
 describe("a rotated key", () => {
-  const DAY_MS = 86_400_000;
   const rotate = (id: string, overlapMs = DAY_MS) => rotateKey(env, ADMIN, id, { overlapMs }, Date.now());
 
   test("works beside its successor until the overlap ends", async () => {

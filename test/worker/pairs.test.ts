@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { z } from "zod";
 import type { movePairsResponse, pairDetail, pairsResponse } from "../../shared/contracts/operator.ts";
 import { BASE_CHANGE_DRIFT, ROUND_DRIFT } from "../../shared/hardness/ability.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import { RECHECK_ATTEMPTS_MAX, sweepRechecks } from "../../workers/pairs/rechecks.ts";
 import { eraseEvents } from "../../workers/store/erasures.ts";
 import { expirePairs } from "../../workers/store/pair-moves.ts";
@@ -18,7 +19,6 @@ import { ADMIN_KEY, call, countRows, createKey, expectError, expectJson } from "
 /** What becomes of pairs when a round ends, and what operators make of them. */
 
 const REGION = "counting/count-near/en/image";
-const DAY_MS = 86_400_000;
 let key: string;
 
 beforeEach(async () => {

@@ -1,16 +1,16 @@
 import { env } from "cloudflare:workers";
 import { expect } from "vitest";
 import { type RetentionPolicy, retentionPolicy } from "../../shared/contracts/policy.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import { RETENTION_LIMITS, type RetentionLimits } from "../../workers/retention/limits.ts";
 import { ARCHIVE_PREFIX, readLines } from "../../workers/retention/lines.ts";
 import { retentionStep } from "../../workers/retention/step.ts";
 import type { EventLine } from "../../workers/store/archives.ts";
 import { emptyLoop, rows } from "./fixtures.ts";
 import { call, makePng, postEvents, prompt, sha256Of, type TestKey, testEvent } from "./support.ts";
+import { watchedDatabase } from "./watched.ts";
 
 /** What retention has to do with, as tests see it. */
-
-export const DAY_MS = 86_400_000;
 
 /** A policy that removes nothing by itself, but for what the test says. */
 export function keeping(policy: Partial<RetentionPolicy> = {}): RetentionPolicy {
@@ -162,29 +162,7 @@ export function cutOff(at: number, when: "before" | "after") {
     if (state.reached) throw new CutOff("it is gone");
     return result;
   };
-  const originals = new WeakMap<object, D1PreparedStatement>();
-  const statement = (target: D1PreparedStatement): D1PreparedStatement => {
-    const proxy = new Proxy(target, {
-      get(one, name) {
-        const value = Reflect.get(one, name);
-        if (typeof value !== "function") return value;
-        if (name === "bind") return (...params: unknown[]) => statement(one.bind(...params));
-        return (...args: unknown[]) => operation(() => value.apply(one, args));
-      },
-    });
-    originals.set(proxy, target);
-    return proxy;
-  };
-  const DB = new Proxy(env.DB, {
-    get(db, name) {
-      if (name === "prepare") return (sql: string) => statement(db.prepare(sql));
-      if (name === "batch") {
-        return (all: D1PreparedStatement[]) => operation(() => db.batch(all.map((one) => originals.get(one) ?? one)));
-      }
-      const value = Reflect.get(db, name);
-      return typeof value === "function" ? value.bind(db) : value;
-    },
-  });
+  const DB = watchedDatabase(operation);
   const BLOBS = new Proxy(env.BLOBS, {
     get(store, name) {
       const value = Reflect.get(store, name);

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { DEFAULT_POLICY } from "../../shared/contracts/policy.ts";
 import { MODALITIES, regionKey, TASK_ERROR_TYPES, TASKS } from "../../shared/taxonomy/taxonomy.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import { planInputs } from "../../workers/scheduler/inputs.ts";
 import { draftTick, runTick } from "../../workers/scheduler/tick.ts";
 import { groupRegions, windowsOf } from "../../workers/scheduler/windows.ts";
@@ -20,10 +21,10 @@ import {
   storeSources,
 } from "./fixtures.ts";
 import { createKey, postEvents, testEvent } from "./support.ts";
+import { watchedDatabase } from "./watched.ts";
 
 /** What holds of every tick, whatever came before it and wherever it is cut off. */
 
-const DAY_MS = 86_400_000;
 const NOW = 1_790_000_000_000;
 const COUNTING = "counting/count-near/en/image";
 const COLOUR = "colour/attribute/en/image";
@@ -57,33 +58,11 @@ async function storeCounts(count: number): Promise<void> {
   await env.DB.prepare("UPDATE regions SET last_failed_at = ?1").bind(NOW).run();
 }
 
-/** The database with something around every call: a statement alone, or a batch. */
-function around(call: (run: () => Promise<unknown>) => Promise<unknown>): D1Database {
-  const originals = new WeakMap<object, D1PreparedStatement>();
-  const watch = (statement: D1PreparedStatement): D1PreparedStatement => {
-    const watched = new Proxy(statement, {
-      get(target, name) {
-        const value = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        if (name === "bind") return (...params: unknown[]) => watch(target.bind(...params));
-        return (...args: unknown[]) => call(() => value.apply(target, args));
-      },
-    });
-    originals.set(watched, statement);
-    return watched;
-  };
-  return {
-    prepare: (sql: string) => watch(env.DB.prepare(sql)),
-    batch: (statements: D1PreparedStatement[]) =>
-      call(() => env.DB.batch(statements.map((statement) => originals.get(statement) ?? statement))),
-  } as unknown as D1Database;
-}
-
 /** A database whose call number `at` fails, before it does anything or after its commit. */
 function failingAt(at: number, when: "before" | "after") {
   const state = { failed: false };
   let calls = 0;
-  const db = around(async (run) => {
+  const db = watchedDatabase(async (run) => {
     state.failed = calls++ === at;
     if (state.failed && when === "before") throw new Error("killed");
     const result = await run();
@@ -174,7 +153,7 @@ test("the number of statements does not grow with the regions", async () => {
   ).map((region) => ({ ...region, key: regionKey(region) }));
   const statementsOfTick = async (slot: string) => {
     let statements = 0;
-    const db = around(async (run) => {
+    const db = watchedDatabase(async (run) => {
       const result = await run();
       statements += Array.isArray(result) ? result.length : 1;
       return result;

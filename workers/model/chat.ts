@@ -65,9 +65,15 @@ interface Server {
   limitName: LimitName;
 }
 
-/** The model behind a configured endpoint; null unless its address, name and key are all set. */
-export function chatModel({ baseURL, model, apiKey }: Endpoint, fetcher: typeof fetch): ChatModel | null {
-  if (!baseURL || !model || !apiKey) return null;
+/** Whether its address, name and key are all set. */
+export function isConfigured(endpoint: Endpoint): endpoint is { readonly [Setting in keyof Endpoint]: string } {
+  return Boolean(endpoint.baseURL && endpoint.model && endpoint.apiKey);
+}
+
+/** The model behind an endpoint; null unless that is configured. */
+export function chatModel(endpoint: Endpoint, fetcher: typeof fetch): ChatModel | null {
+  if (!isConfigured(endpoint)) return null;
+  const { baseURL, model, apiKey } = endpoint;
   const client = new OpenAI({ baseURL, apiKey, maxRetries: MODEL_RETRIES, logLevel: "off" });
   const server: Server = { client, fetcher, limitName: "max_tokens" };
   return { name: model, complete: (request, timeoutMs) => complete(server, { model, ...request }, timeoutMs) };

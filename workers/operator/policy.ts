@@ -42,8 +42,7 @@ export async function setPolicy(
 ): Promise<Policy> {
   demand(actor, "operate");
   await requireNewest(env.DB, version);
-  const next = { version: version + 1, document, createdAt: nowMs, author: actorName(actor), reason };
-  return append(env.DB, next, "policy.set", { from: version, reason });
+  return append(env.DB, actor, { version: version + 1, document, createdAt: nowMs, reason }, "policy.set", {});
 }
 
 /**
@@ -61,8 +60,7 @@ export async function rollbackPolicy(
   await requireNewest(env.DB, version);
   if (to === version) throw new ApiError("unprocessable", `Version ${to} is the newest policy: nothing would change.`);
   const { document } = await requirePolicy(env.DB, to);
-  const next = { version: version + 1, document, createdAt: nowMs, author: actorName(actor), reason };
-  return append(env.DB, next, "policy.rollback", { from: version, to, reason });
+  return append(env.DB, actor, { version: version + 1, document, createdAt: nowMs, reason }, "policy.rollback", { to });
 }
 
 /** A page of versions, the newest first, each with what it changed. */
@@ -97,9 +95,18 @@ export async function getPolicyDiff(
 }
 
 /** Stores the version with its entry in the audit log, unless somebody else was faster. */
-async function append(db: D1Database, next: Policy, action: string, details: Record<string, unknown>): Promise<Policy> {
+async function append(
+  db: D1Database,
+  actor: Actor,
+  version: Omit<Policy, "author">,
+  action: string,
+  more: Record<string, unknown>,
+): Promise<Policy> {
+  const next = { ...version, author: actorName(actor) };
+  const from = next.version - 1;
+  const details = { from, ...more, reason: next.reason };
   const audit = { actor: next.author, action, subject: String(next.version), details, at: next.createdAt };
-  if (!(await appendPolicy(db, next, audit))) throw staleVersion(next.version - 1);
+  if (!(await appendPolicy(db, next, audit))) throw staleVersion(from);
   return next;
 }
 

@@ -36,7 +36,6 @@ export const REMOVAL_LOST_MS = 15 * 60_000;
 export const REMOVAL_KEPT_MS = 86_400_000;
 /** Age at which a blob without a row will get none any more. */
 export const ORPHAN_AGE_MS = 86_400_000;
-export const DAY_MS = 86_400_000;
 
 /** Who is named in the audit log. */
 export const RETENTION_ACTOR = "system";

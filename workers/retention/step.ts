@@ -1,4 +1,5 @@
 import type { RetentionPolicy } from "../../shared/contracts/policy.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import type { Env } from "../env.ts";
 import { currentPolicy } from "../store/policy.ts";
 import { archiveEvents } from "./archive.ts";
@@ -6,7 +7,7 @@ import { resumeRemovals } from "./blobs.ts";
 import { eraseStep } from "./erase.ts";
 import { expireArchives } from "./expire.ts";
 import { collectIdleImages, sweepOrphans } from "./images.ts";
-import { DAY_MS, RETENTION_LIMITS, type RetentionLimits } from "./limits.ts";
+import { RETENTION_LIMITS, type RetentionLimits } from "./limits.ts";
 import { indexImages } from "./refs.ts";
 
 /** What one step did: events, erasures, images and blobs. */

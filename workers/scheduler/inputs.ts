@@ -5,6 +5,7 @@ import { exposureCuts, failureCuts } from "../../shared/hardness/client-share.ts
 import type { Funds, PlanInputs } from "../../shared/hardness/state.ts";
 import { endOfTick } from "../../shared/hardness/statistics.ts";
 import type { Env } from "../env.ts";
+import { isConfigured } from "../model/chat.ts";
 import { type ClientReports, weightsOf } from "../store/region-reports.ts";
 import { fundsOf } from "../store/spending.ts";
 import { queuedCost, type RegionStatistics, readForTick } from "../store/statistics.ts";
@@ -103,7 +104,8 @@ function countIn(region: RegionStatistics, cuts: Cuts, { alarms }: PolicyDocumen
 
 /** What may still be spent today, less what the queued edits will cost. */
 async function fundsLeft(env: InputsEnv, policy: PolicyDocument, now: number): Promise<Funds> {
-  const hasModel = Boolean(env.EDITOR_BASE_URL && env.EDITOR_MODEL && env.EDITOR_API_KEY);
+  const { EDITOR_BASE_URL: baseURL, EDITOR_MODEL: model, EDITOR_API_KEY: apiKey } = env;
+  const hasModel = isConfigured({ baseURL, model, apiKey });
   const funds = await fundsOf(env.DB, policy, now, hasModel);
   if (funds.tokens === null && funds.micros === null) return funds;
   const queued = await queuedCost(env.DB);

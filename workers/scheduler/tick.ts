@@ -4,6 +4,7 @@ import { encodeInputs, encodePlan, FORMAT } from "../../shared/hardness/record.t
 import type { Plan, PlanLine } from "../../shared/hardness/state.ts";
 import { endOfTick } from "../../shared/hardness/statistics.ts";
 import { parseRegionKey } from "../../shared/taxonomy/taxonomy.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import type { Env } from "../env.ts";
 import { ApiError } from "../http/errors.ts";
 import { sha256Hex } from "../http/hash.ts";
@@ -23,7 +24,6 @@ const TICK_ATTEMPTS = 5;
 const WAKE_AGAIN_AGE_MS = 5_000;
 /** Hex digits of an edit job's id. */
 const JOB_ID_DIGITS = 32;
-const DAY_MS = 86_400_000;
 
 export type TickEnv = InputsEnv & Pick<Env, "BLOBS" | "EDIT_QUEUE">;
 

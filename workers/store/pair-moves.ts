@@ -1,8 +1,8 @@
 import type { PairState } from "../../shared/contracts/operator.ts";
 import type { PairsPolicy } from "../../shared/contracts/policy.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import type { AuditEntry } from "./audit.ts";
 
-const DAY_MS = 86_400_000;
 /** Pairs that expire in one call at most. */
 const EXPIRED_AT_ONCE = 1_000;
 

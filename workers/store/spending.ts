@@ -1,8 +1,8 @@
 import type { PolicyDocument, SpendingPolicy } from "../../shared/contracts/policy.ts";
 import type { Funds } from "../../shared/hardness/state.ts";
+import { DAY_MS } from "../../shared/time.ts";
 import { retryWrite } from "./db.ts";
 
-const DAY_MS = 86_400_000;
 /** Age at which a reservation counts as spent: whoever made it is gone. */
 export const RESERVATION_MS = 15 * 60_000;
 

@@ -130,8 +130,8 @@ export async function readForTick(db: D1Database, reportCap: number): Promise<Ti
   };
 }
 
-function statisticsQueries(db: D1Database): D1PreparedStatement[] {
-  return [db.prepare(`SELECT ${REGION_COLUMNS} ${REGIONS}`), db.prepare(DIFFICULTIES)];
+function statisticsQueries(db: D1Database, more = ""): D1PreparedStatement[] {
+  return [db.prepare(`SELECT ${REGION_COLUMNS}${more} ${REGIONS}`), db.prepare(DIFFICULTIES)];
 }
 
 function toStatistics([regions, difficulties]: readonly D1Result[]): Statistics {
@@ -143,19 +143,12 @@ function toStatistics([regions, difficulties]: readonly D1Result[]): Statistics 
 
 /** The statistics with what can be taken of each level; reads each region and level once, and no pair. */
 export async function readStock(db: D1Database): Promise<StockStatistics> {
-  const [regions, difficulties] = await db.batch([
-    db.prepare(`SELECT ${REGION_COLUMNS}, ${COUNTED} AS counts ${REGIONS}`),
-    db.prepare(DIFFICULTIES),
-  ]);
-  const found = rows<RegionRow & { readonly counts: string }>(regions);
-  const counts = found.flatMap((row): [string, LevelCounts[]][] =>
-    row.counts === "[]" ? [] : [[row.key, (JSON.parse(row.counts) as CountsRow[]).map(countsOf)]],
+  const found = await db.batch(statisticsQueries(db, `, ${COUNTED} AS counts`));
+  const counts = rows<{ readonly key: string; readonly counts: string }>(found[0]).flatMap(
+    (row): [string, LevelCounts[]][] =>
+      row.counts === "[]" ? [] : [[row.key, (JSON.parse(row.counts) as CountsRow[]).map(countsOf)]],
   );
-  return {
-    regions: statisticsOf(found),
-    difficulties: toDifficulties(rows<DifficultyRow>(difficulties)),
-    counts: new Map(counts),
-  };
+  return { ...toStatistics(found), counts: new Map(counts) };
 }
 
 type CountsRow = readonly [level: Level, open: number, yes: number, no: number, again: number, saturated: number];

@@ -1,5 +1,4 @@
 import type { PolicyDocument } from "../../shared/contracts/policy.ts";
-import { levelsOf } from "../../shared/edits/index.ts";
 import { type Difficulties, START_DIFFICULTY } from "../../shared/hardness/state.ts";
 import { afterRound } from "../../shared/hardness/statistics.ts";
 import { type ErrorType, LEVELS } from "../../shared/taxonomy/taxonomy.ts";
@@ -18,8 +17,7 @@ export function learn(
   policy: PolicyDocument,
   drift?: number,
 ): { readonly lesson: Lesson; readonly outlook: Outlook } {
-  const offering = regions.map((region) => ({ ...region, offered: levelsOf(region.errorType as ErrorType) }));
-  const after = afterRound(offering, difficulties, scored, policy, drift);
+  const after = afterRound(regions, difficulties, scored, policy, drift);
   const before = new Map(regions.map((region) => [region.key, region]));
   const lesson = {
     regions: after.regions.map(({ levels: _, roundWatch, scored: measured, ...region }) => ({
